@@ -1,0 +1,170 @@
+"""Times whole builds fairly: whole process trees, interleaved variants."""
+
+import ctypes
+import os
+import random
+import resource
+import select
+import statistics
+import subprocess
+import time
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+PR_SET_CHILD_SUBREAPER = 36
+LEFTOVER_SECONDS = 2
+
+
+class MeasureError(Exception):
+    pass
+
+
+class Sample(NamedTuple):
+    wall: float  # seconds
+    cpu: float  # seconds, user plus system, of the whole process tree
+    other: float  # CPU seconds that went to others meanwhile: noise
+
+
+class Ratio(NamedTuple):
+    """Candidate / baseline, median of the pairs, with a 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+    @property
+    def verdict(self) -> str:
+        if self.low <= 1 <= self.high:
+            return "no difference shown"
+        return f"{abs(1 - self.median):.0%} {'less' if self.median < 1 else 'more'}"
+
+
+def run(
+    command: Sequence[str],
+    cwd: Path,
+    log: Path,
+    progress: Optional[Callable[[str], None]] = None,
+) -> Sample:
+    """Runs a command with its output in `log`; `progress` sees the newest line.
+
+    The output goes to a file, so that reading it costs the build nothing.
+    """
+    # Processes whose parent has gone come to us: their CPU time counts too,
+    # and one that outlives the build is noticed.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before, machine_before = children_cpu(), machine_cpu()
+    with log.open("wb") as file:
+        start = time.monotonic()
+        child = subprocess.Popen(
+            command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+        await_end(child.pid, log, progress)
+        wall = time.monotonic() - start
+    status = child.wait()
+    reap_leftovers()
+    if status != 0:
+        raise MeasureError(f"{last_lines(log)}\nstatus {status}: {' '.join(command)}")
+    cpu = children_cpu() - before
+    return Sample(wall, cpu, max(0.0, machine_cpu() - machine_before - cpu))
+
+
+def await_end(pid: int, log: Path, progress: Optional[Callable[[str], None]]) -> None:
+    pidfd = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        while not poll.poll(500):
+            if progress:
+                progress(last_lines(log, 1))
+    finally:
+        os.close(pidfd)
+
+
+def children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def machine_cpu() -> float:
+    """CPU seconds this machine was busy, or wanted to be (steal), since boot."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split()[1:9]
+    )
+    ticks = user + nice + system + irq + softirq + steal
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def noise(samples: Dict[str, List[Sample]]) -> str:
+    """How much of the machine others used while we measured."""
+    runs = [run for each in samples.values() for run in each]
+    capacity = sum(run.wall for run in runs) * len(os.sched_getaffinity(0))
+    return f"other work took {sum(run.other for run in runs) / capacity:.0%} of the CPUs"
+
+
+def reap_leftovers() -> None:
+    deadline = time.monotonic() + LEFTOVER_SECONDS
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            if time.monotonic() > deadline:
+                raise MeasureError("the build left a process behind")
+            time.sleep(0.01)
+
+
+def last_lines(log: Path, count: int = 20) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 8192))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-count:])
+
+
+def interleave(
+    variants: Sequence[str], rounds: int, one: Callable[[str, int], Sample]
+) -> Dict[str, List[Sample]]:
+    """Runs every variant once in each round, so that what changes on the
+    machine meanwhile meets all of them."""
+    samples: Dict[str, List[Sample]] = {variant: [] for variant in variants}
+    for number in range(1, rounds + 1):
+        for variant in variants:
+            samples[variant].append(one(variant, number))
+    return samples
+
+
+def ratio(baseline: Sequence[float], candidate: Sequence[float]) -> Ratio:
+    """Compares round by round; bootstrap interval of the median."""
+    pairs = [c / b for b, c in zip(baseline, candidate)]
+    generator = random.Random(1)  # the same report from the same samples
+    medians = sorted(
+        statistics.median(generator.choices(pairs, k=len(pairs))) for _ in range(10000)
+    )
+    return Ratio(statistics.median(pairs), medians[250], medians[9749])
+
+
+def ratios(samples: Dict[str, List[Sample]]) -> Tuple[Ratio, Ratio]:
+    """(wall, cpu) of the second variant against the first."""
+    baseline, candidate = list(samples.values())
+    return (
+        ratio([s.wall for s in baseline], [s.wall for s in candidate]),
+        ratio([s.cpu for s in baseline], [s.cpu for s in candidate]),
+    )
+
+
+def table(samples: Dict[str, List[Sample]]) -> str:
+    """Median, minimum and maximum of each variant, in seconds."""
+    lines = [
+        f"  {'':16}{'wall s':<26}CPU s (whole process tree)",
+        f"  {'':16}" + "median   min      max      " * 2,
+    ]
+    for variant, runs in samples.items():
+        cells = ""
+        for values in ([s.wall for s in runs], [s.cpu for s in runs]):
+            for value in (statistics.median(values), min(values), max(values)):
+                cells += f"{value:<9.3f}"
+        lines.append(f"  {variant:16}{cells}")
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""Sets up and drives the build.
+
+usage: ./configure.py [command] [options]
+
+  (none)   install what is missing, obtain Ninja, build
+  demo     build a real repository with upstream's ninja and with ours; compare
+  test     build everything, run all tests, again under the sanitizers
+  bench    measure; writes reports to bench/results
+  clean    remove the build directory
+
+  --ninja-source=PATH  use this Ninja source (tarball or directory)
+  --build-dir=DIR      build in DIR                                [build]
+  --rounds=N           rounds of demo or bench             [demo 2, bench 11]
+
+What is built from which files stands in CMakeLists.txt only. Everything may
+be run again at any time: what has been done already is not done twice.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+ROOT = Path(__file__).resolve().parent
+sys.dont_write_bytecode = True  # no traces of a run among the sources
+sys.path.insert(0, str(ROOT / "ninja-patch"))
+import fetch  # noqa: E402
+
+SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
+
+
+class Package(NamedTuple):
+    name: str
+    why: str
+    commands: str  # those that need it; empty: all
+
+
+PACKAGES = [
+    Package("g++", "C++20 compiler", ""),
+    Package("cmake", "build system", ""),
+    Package("make", "runs what CMake generates", ""),
+    Package("patch", "applies ninja-patch/patches", ""),
+    Package("pkg-config", "finds the libraries", ""),
+    Package("libre2-dev", "patterns of the template policy", ""),
+    Package("libxxhash-dev", "hash of the template cache", ""),
+    Package("ca-certificates", "to verify the servers sources come from", ""),
+    Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test"),
+    Package("bsdutils", "script(1), gives a test a terminal", "test"),
+    Package("clang", "compiles the demo's repository", "demo bench"),
+]
+
+
+class Failed(Exception):
+    """A step failed; the text is all the user needs to see."""
+
+
+# --- progress
+
+
+class Steps:
+    """Numbers what is done: [2/5] obtaining Ninja 1.13.2"""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.now = total, 0
+
+    def next(self, what: str) -> None:
+        self.now += 1
+        say(f"[{self.now}/{self.total}] {what}")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Ticker:
+    """Shows the newest line of a child: in place on a terminal, otherwise
+    one line every few seconds, so that a log stays short."""
+
+    def __init__(self) -> None:
+        self.in_place = sys.stdout.isatty()
+        self.shown = time.monotonic()
+        self.dirty = False
+
+    def show(self, line: str, count: int) -> None:
+        now = time.monotonic()
+        if now - self.shown < (0.1 if self.in_place else 5):
+            return
+        self.shown = now
+        text = f"      {count} lines: {line.strip()}"
+        if self.in_place:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stdout.write("\r" + text[:width].ljust(width))
+            sys.stdout.flush()
+            self.dirty = True
+        else:
+            say(text)
+
+    def clear(self) -> None:
+        if self.dirty:
+            sys.stdout.write("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r")
+
+
+def run(command: Sequence[str], log: Path, visible: bool = False) -> None:
+    """Runs a command with its output in `log` and its progress on screen.
+
+    `visible` passes the output through as it is.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    ticker = Ticker()
+    with log.open("w") as file, subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as child:
+        for count, last in enumerate(child.stdout, 1):
+            file.write(last)
+            if visible:
+                sys.stdout.write(last)
+                sys.stdout.flush()
+            else:
+                ticker.show(last, count)
+    status = child.returncode
+    ticker.clear()
+    if status != 0:
+        tail = [] if visible else log.read_text(errors="replace").splitlines()[-40:]
+        raise Failed(
+            "\n".join(tail + [f"failed with status {status}: {' '.join(command)}"])
+            + f"\nfull output: {log}"
+        )
+
+
+# --- packages
+
+
+def missing_packages(command: str) -> List[Package]:
+    needed = [p for p in PACKAGES if not p.commands or command in p.commands.split()]
+    if not shutil.which("dpkg-query"):
+        say("note: no dpkg here; these are needed: " + ", ".join(p.name for p in needed))
+        return []
+    shown = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"]
+        + [p.name for p in needed],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ).stdout
+    installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
+    return [p for p in needed if p.name not in installed]
+
+
+def privilege() -> Optional[List[str]]:
+    """The command prefix that may install packages; None: there is none."""
+    if os.geteuid() == 0:
+        return []
+    return ["sudo"] if shutil.which("sudo") else None
+
+
+def install(packages: List[Package], log_dir: Path) -> None:
+    if not packages:
+        say("      all packages are there")
+        return
+    for package in packages:
+        say(f"      missing: {package.name:16} {package.why}")
+    apt = ["apt-get", "install", "-y", "--no-install-recommends"]
+    apt += [package.name for package in packages]
+    by_hand = "to install them, run as root:\n  apt-get update && " + " ".join(apt)
+    prefix = privilege()
+    if prefix is None:
+        raise Failed("not root, and there is no sudo; " + by_hand)
+    quiet = prefix + ["env", "DEBIAN_FRONTEND=noninteractive"]
+    try:
+        try:
+            run(quiet + apt, log_dir / "install.log")
+        except Failed:
+            # Package lists that are absent or old: worth one update, but
+            # not worth the time when they are fine.
+            say("      updating the package lists")
+            run(quiet + ["apt-get", "update"], log_dir / "update.log")
+            run(quiet + apt, log_dir / "install.log")
+    except Failed as failure:
+        raise Failed(f"{failure}\n{by_hand}") from None
+    say("      installed")
+
+
+# --- sources and build
+
+
+def obtain(description: Path, name: str, build: Path, given: Optional[Path] = None) -> Path:
+    source = fetch.read_source(description, name)
+    try:
+        if given:
+            return fetch.use_given(given.resolve(), source, indented)
+        return fetch.fetch(source, build / "downloads", indented, Path("/etc/apt"))
+    except fetch.SourceError as error:
+        raise Failed(str(error)) from None
+
+
+def indented(text: str) -> None:
+    say("      " + text)
+
+
+def cmake(build: Path, log_dir: Path, settings: Dict[str, str]) -> None:
+    command = ["cmake", "-S", str(ROOT), "-B", str(build), "-DCMAKE_BUILD_TYPE=Release"]
+    if not (build / "CMakeCache.txt").exists():
+        command += ["-G", "Unix Makefiles"]
+    command += [f"-D{key}={value}" for key, value in settings.items()]
+    run(command, log_dir / f"{build.name}-cmake.log")
+
+
+def compile_targets(build: Path, log_dir: Path, target: str = "all") -> None:
+    jobs = str(len(os.sched_getaffinity(0)))
+    run(
+        ["cmake", "--build", str(build), "--target", target, "-j", jobs],
+        log_dir / f"{build.name}-build.log",
+    )
+
+
+def set_up(command: str, build: Path, given: Optional[Path], steps: Steps) -> None:
+    """Packages, upstream source, build: what every command but clean needs."""
+    log_dir = build / "logs"
+    steps.next("packages")
+    install(missing_packages(command), log_dir)
+    steps.next("Ninja's source")
+    tarball = obtain(ROOT / "ninja-patch" / "UPSTREAM", "ninja", build, given)
+    settings = {"NINJA_TARBALL": str(tarball)}
+    # The tests take longer to compile than the product. Once wanted in a
+    # build directory they stay, or each change of command would reconfigure.
+    if command == "test":
+        settings["BUILD_TESTING"] = "ON"
+    elif not (build / "CMakeCache.txt").exists():
+        settings["BUILD_TESTING"] = "OFF"
+    steps.next(f"configuring {build}")
+    cmake(build, log_dir, settings)
+    steps.next("building")
+    compile_targets(build, log_dir)
+
+
+# --- commands
+
+
+def command_build(args: argparse.Namespace) -> None:
+    set_up("build", args.build_dir, args.ninja_source, Steps(4))
+    say(f"done: {args.build_dir}/bin/ninja")
+
+
+def measure(script: str, build: Path, tarball: Optional[Path], rounds: int, *more: str) -> None:
+    """Runs a program of bench/ on the two builds of Ninja."""
+    command = [sys.executable, str(ROOT / "bench" / script)]
+    command += ["--build-dir", str(build), "--rounds", str(rounds), *more]
+    if tarball:
+        command += ["--source", str(tarball)]
+    status = subprocess.run(command).returncode
+    if status != 0:
+        raise Failed(f"bench/{script} failed with status {status}")
+
+
+def command_demo(args: argparse.Namespace) -> None:
+    steps = Steps(6)
+    set_up("demo", args.build_dir, args.ninja_source, steps)
+    steps.next("musl's source")
+    tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", args.build_dir)
+    steps.next("building musl with upstream's ninja and with ours")
+    measure("demo.py", args.build_dir, tarball, args.rounds or 2)
+
+
+def command_bench(args: argparse.Namespace) -> None:
+    results = ROOT / "bench" / "results"
+    steps = Steps(7)
+    set_up("bench", args.build_dir, args.ninja_source, steps)
+    steps.next("musl's source")
+    tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", args.build_dir)
+    rounds = args.rounds or 11
+    steps.next("launch-bound build: 1,000 x /bin/true")
+    measure("edges.py", args.build_dir, None, rounds, "--report", str(results / "edges.md"))
+    steps.next("real build: musl")
+    measure("demo.py", args.build_dir, tarball, rounds, "--report", str(results / "musl.md"))
+
+
+def command_test(args: argparse.Namespace) -> None:
+    build, log_dir = args.build_dir, args.build_dir / "logs"
+    steps = Steps(5 + len(SANITIZERS))
+    set_up("test", build, args.ninja_source, steps)
+    results: Dict[str, str] = {}
+
+    def attempt(name: str, *actions) -> None:
+        try:
+            for action in actions:
+                action()
+            results[name] = "passed"
+        except Failed as failure:
+            say(str(failure))
+            results[name] = "FAILED"
+
+    def ctest(where: Path, visible: bool, *more: str) -> None:
+        command = ["ctest", "--test-dir", str(where), "--output-on-failure"]
+        command += ["--no-tests=error", *more]
+        run(command, log_dir / f"{where.name}-ctest.log", visible)
+
+    # Sanitizers first and quiet: the summary of the whole suite comes last.
+    for name, sanitizer in SANITIZERS.items():
+        steps.next(f"library tests with -fsanitize={sanitizer}")
+        where = build / name
+        settings = {"LAUNCHER_SANITIZE": sanitizer, "BUILD_TESTING": "ON"}
+        attempt(
+            f"-fsanitize={sanitizer}",
+            lambda: cmake(where, log_dir, settings),
+            lambda: compile_targets(where, log_dir, "launcher_tests"),
+            lambda: ctest(where, False, "-L", "launcher"),
+        )
+    steps.next("all tests")
+    attempt("all tests", lambda: ctest(build, True))
+
+    for name, result in results.items():
+        say(f"{result:7} {name}")
+    if "FAILED" in results.values():
+        raise Failed("some tests failed")
+
+
+def command_clean(args: argparse.Namespace) -> None:
+    build = args.build_dir
+    if not build.exists():
+        return
+    if not any((build / made).exists() for made in ("CMakeCache.txt", "logs", "downloads")):
+        raise Failed(f"{build} does not look like a build directory; left alone")
+    shutil.rmtree(build)
+    say(f"removed {build}")
+
+
+COMMANDS = {
+    "build": command_build,
+    "demo": command_demo,
+    "test": command_test,
+    "bench": command_bench,
+    "clean": command_clean,
+}
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)
+    parser.format_help = lambda: __doc__ or ""  # type: ignore[method-assign]
+    parser.add_argument("command", nargs="?", default="build", choices=COMMANDS)
+    parser.add_argument("--ninja-source", type=Path)
+    parser.add_argument("--build-dir", type=Path, default=ROOT / "build")
+    parser.add_argument("--rounds", type=int)
+    args = parser.parse_args(arguments)
+    args.build_dir = args.build_dir.resolve()
+    return args
+
+
+def main() -> int:
+    if sys.version_info < (3, 9):
+        print("configure.py needs Python 3.9 or later", file=sys.stderr)
+        return 1
+    args = parse_arguments(sys.argv[1:])
+    try:
+        COMMANDS[args.command](args)
+    except Failed as failure:
+        sys.stdout.flush()
+        print(f"configure.py: error: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("configure.py: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+// launcher/command.h - what to run, and in which surroundings.
+//
+// A Command is a view: everything it points to is borrowed for the call of
+// Launcher::Spawn() only. The defaults are those of a build job: no input,
+// standard output and error collected as one stream, no other descriptor.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHER_COMMAND_H_
+#define LAUNCHER_COMMAND_H_
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace launcher {
+
+/// Where one of the descriptors 0, 1 and 2 of the child leads.
+struct Stdio {
+  enum class Kind : uint8_t {
+    kInherit,  ///< The launcher's own descriptor of that number.
+    kNull,     ///< /dev/null, opened for this child.
+    kCapture,  ///< A pipe that the Launcher reads; not for standard input.
+    kMerge,    ///< Standard error only: the same as standard output.
+    kFd,       ///< `fd`, which stays the caller's.
+  };
+  Kind kind = Kind::kInherit;
+  int fd = -1;
+
+  static constexpr Stdio Inherit() { return {Kind::kInherit, -1}; }
+  static constexpr Stdio Null() { return {Kind::kNull, -1}; }
+  static constexpr Stdio Capture() { return {Kind::kCapture, -1}; }
+  static constexpr Stdio Merge() { return {Kind::kMerge, -1}; }
+  static constexpr Stdio FromFd(int fd) { return {Kind::kFd, fd}; }
+};
+
+/// One step that the child takes before its program is loaded. Actions run in
+/// order, after the standard descriptors, the process group and the directory
+/// are set; the first that fails ends the launch. Make them with the functions
+/// below; they are the set of posix_spawn_file_actions_*(3) and its attributes.
+struct Action {
+  enum class Kind : uint8_t {
+    kClose,          ///< close(fd); no error if it is not open
+    kDup2,           ///< dup3(fd, newfd, flags); fd == newfd keeps it over exec
+    kOpen,           ///< close(newfd); openat(fd, path, flags, mode) as newfd
+    kFchdir,         ///< fchdir(fd)
+    kCloseRange,     ///< close_range(fd, newfd, flags)
+    kSignalMask,     ///< the program starts with the mask `signals`
+    kSignalDefault,  ///< SIG_DFL for each member of `signals`
+  };
+  Kind kind;
+  int fd = -1;
+  int newfd = -1;
+  int flags = 0;
+  mode_t mode = 0;
+  const char* path = nullptr;
+  sigset_t signals = {};
+
+  static Action Close(int fd) { return {.kind = Kind::kClose, .fd = fd}; }
+
+  /// flags: 0 or O_CLOEXEC. A target of 3 or more survives the default close.
+  static Action Dup2(int fd, int newfd, int flags = 0) {
+    return {.kind = Kind::kDup2, .fd = fd, .newfd = newfd, .flags = flags};
+  }
+
+  /// `dirfd` is AT_FDCWD or a directory; a relative path starts there.
+  static Action Open(int newfd, const char* path, int flags, mode_t mode = 0,
+                     int dirfd = AT_FDCWD) {
+    return {.kind = Kind::kOpen,
+            .fd = dirfd,
+            .newfd = newfd,
+            .flags = flags,
+            .mode = mode,
+            .path = path};
+  }
+
+  static Action Fchdir(int fd) { return {.kind = Kind::kFchdir, .fd = fd}; }
+
+  /// Closes first..last, or with CLOSE_RANGE_CLOEXEC marks them to be closed by
+  /// the exec. last == -1: all from `first` on. Descriptors that are not open
+  /// do not matter, close_range(2).
+  static Action CloseRange(int first, int last, int flags = 0) {
+    return {
+        .kind = Kind::kCloseRange, .fd = first, .newfd = last, .flags = flags};
+  }
+
+  /// Replaces the mask; takes effect just before the exec, whatever its place.
+  static Action SignalMask(const sigset_t& set) {
+    return {.kind = Kind::kSignalMask, .signals = set};
+  }
+  static Action SignalDefault(const sigset_t& set) {
+    return {.kind = Kind::kSignalDefault, .signals = set};
+  }
+};
+
+/// One change to the environment; value == nullptr removes the name.
+struct EnvChange {
+  const char* name;
+  const char* value;
+};
+
+struct Command {
+  /// Process group of the child, setpgid(2).
+  enum class Group : uint8_t {
+    kOwn,      ///< Leads a new one: Launcher::Kill() reaches its descendants.
+    kInherit,  ///< Stays in the launcher's: gets the terminal's signals itself.
+  };
+
+  std::span<const char* const> argv;  ///< argv[0] first, no null at the end.
+
+  /// The executable. Null: argv[0] is looked up as execvp(3) does, in the PATH
+  /// of the child's environment, relative entries against the child's
+  /// directory. A path with a slash is used as it is.
+  const char* path = nullptr;
+
+  /// Null-terminated array of NAME=VALUE. Null: the launcher's environ.
+  const char* const* env = nullptr;
+  std::span<const EnvChange> env_changes;  ///< Applied to `env`, in order.
+
+  const char* cwd = nullptr;  ///< chdir(2), and only if cwd_fd is negative.
+  int cwd_fd = -1;            ///< fchdir(2); stays the caller's.
+
+  Stdio in = Stdio::Null();
+  Stdio out = Stdio::Capture();
+  Stdio err = Stdio::Merge();
+
+  std::span<const Action> actions;
+
+  /// False: the child gets 0 to 2 and what `actions` place at 3 and above.
+  /// True: also every descriptor of the launcher without FD_CLOEXEC.
+  bool inherit_fds = false;
+
+  Group group = Group::kOwn;
+
+  /// Bytes kept of each captured stream; what comes after is read and counted,
+  /// so that the child does not block, and dropped.
+  size_t output_cap = SIZE_MAX;
+
+  /// After this long the group is killed with SIGKILL. Zero: no limit.
+  std::chrono::milliseconds timeout{0};
+
+  /// Comes back in Finished::tag.
+  void* tag = nullptr;
+};
+
+}  // namespace launcher
+
+#endif  // LAUNCHER_COMMAND_H_

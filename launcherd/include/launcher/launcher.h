@@ -1,0 +1,237 @@
+// launcher/launcher.h - start child processes cheaply and collect them.
+//
+// Make one Launcher, Spawn() commands, call Wait() in a loop. A Launcher owns
+// the epoll instance, the template cache and every child not yet handed back.
+//
+//   Threads  one thread per Launcher. The posix_spawn engine makes a
+//   short-lived
+//            thread of its own for each launch, because posix_spawn(3) holds
+//            its caller until the exec; PR_SET_PDEATHSIG in a child refers to
+//            it.
+//   Signals  none are caught, SIGCHLD and waitpid(-1) are left alone. A child
+//            starts with the mask the Launcher was created under; handlers
+//            become the default, ignored signals stay ignored, as execve(2)
+//            has it. A program that ignores SIGCHLD loses the exit statuses of
+//            its children, waitid(2): see Finished::Cause::kLost.
+//   Files    until its exec a child has a copy of every descriptor of the
+//            program, as between fork(2) and execve(2), and Spawn() does not
+//            wait for the exec. A file that was just written and closed may be
+//            busy (ETXTBSY), a lock kept, an end of file late, for that moment.
+//   Failure  is returned: never thrown, logged or fatal. The library builds
+//            with -fno-exceptions -fno-rtti -DNDEBUG, as Ninja does.
+//   Kernel   the clone3 engine needs Linux 5.5 (CLONE_CLEAR_SIGHAND) on x86-64;
+//            without pidfd_open(2) (5.3) or waitid(P_PIDFD) (5.4) children are
+//            looked after by timer. Whatever a kernel or a seccomp filter
+//            refuses is met by the next best way: ARCHITECTURE.md, "Ladder".
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHER_LAUNCHER_H_
+#define LAUNCHER_LAUNCHER_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "launcher/command.h"
+#include "launcher/fd.h"
+#include "launcher/result.h"
+
+namespace launcher {
+
+/// Names a child for the life of its Launcher. Unlike a pid it is not reused.
+enum class ChildId : uint64_t {};
+
+/// How a child is started. The results do not depend on it.
+enum class Engine : uint8_t {
+  kAuto,        ///< clone3, and posix_spawn once clone3 has been refused.
+  kClone3,      ///< clone3(2) without waiting for the exec.
+  kPosixSpawn,  ///< posix_spawn(3): works anywhere, the reference.
+};
+
+/// "auto", "clone3", "posix_spawn".
+const char* EngineName(Engine engine);
+
+/// When each step of a launch was reached, CLOCK_MONOTONIC. A time that was not
+/// reached, or that the engine cannot see, is the epoch of the clock (zero).
+struct Timeline {
+  using TimePoint = std::chrono::steady_clock::time_point;
+  TimePoint requested;     ///< Spawn() was called.
+  TimePoint cloned;        ///< The engine's call had returned.
+  TimePoint child_ran;     ///< First instruction in the child; clone3 only.
+  TimePoint exec_called;   ///< Actions done, execve(2) next; clone3 only.
+  TimePoint first_output;  ///< First bytes read from the child.
+  TimePoint exited;        ///< The end of the process was seen.
+  TimePoint drained;  ///< End of file on all captured streams, or given up.
+  TimePoint reaped;   ///< waitid(2) had returned.
+};
+
+/// A child that has ended and been reaped, or that could not be started.
+struct Finished {
+  enum class Cause : uint8_t {
+    kExited,      ///< `code` is the exit status, 0 to 255.
+    kSignaled,    ///< `code` is the signal number, signal(7).
+    kNotStarted,  ///< `error` says which step failed; no program has run.
+    kLost,        ///< It ended, but how is not known: SIGCHLD is ignored, or
+                  ///< something else in this program reaped it.
+  };
+
+  ChildId id{};
+  void* tag = nullptr;  ///< Command::tag.
+  Cause cause = Cause::kExited;
+  int code = 0;
+  bool core_dumped = false;
+  bool timed_out = false;  ///< Command::timeout has passed: the group, or what
+                           ///< was left of it, has been killed.
+
+  /// With kNotStarted: errno, the step ("open", "dup2", "chdir", "execve", ...)
+  /// and its object. posix_spawn(3) tells the errno alone: its step is
+  /// "posix_spawn" and its object the executable. That engine cannot run an
+  /// executable by way of a descriptor that the child does not keep
+  /// (/proc/self/fd/N): it has been closed by then.
+  Error error;
+
+  std::string output;         ///< Standard output; with Stdio::Merge() both.
+  std::string error_output;   ///< Standard error, if captured by itself.
+  uint64_t output_bytes = 0;  ///< Read in all, more than kept under a cap.
+  uint64_t error_output_bytes = 0;  ///< The same of error_output.
+  bool output_complete =
+      true;  ///< False if the drain or DropOutput() ended it.
+
+  std::chrono::microseconds user_cpu{};    ///< ru_utime, getrusage(2): of the
+  std::chrono::microseconds system_cpu{};  ///< child and all it waited for.
+  int64_t max_rss_kib = 0;  ///< Peak resident set in KiB, ru_maxrss.
+  Timeline times;
+  Engine engine = Engine::kAuto;  ///< The one that was used.
+};
+
+/// A process other than the child that keeps a captured stream open.
+struct Held {
+  ChildId id{};
+  void* tag = nullptr;
+  pid_t pid = 0;     ///< 0: none that this user may see.
+  std::string comm;  ///< Its name as in /proc/PID/comm.
+};
+
+/// What a Launcher has done so far.
+struct Statistics {
+  uint64_t launches = 0;            ///< Commands accepted by Spawn().
+  uint64_t failed = 0;              ///< Of these, not started in the end.
+  uint64_t deferred = 0;            ///< Had to wait for another child to end.
+  uint64_t template_hits = 0;       ///< Template found and still true.
+  uint64_t template_misses = 0;     ///< Made for the first time.
+  uint64_t template_stale = 0;      ///< Executable had changed; made again.
+  uint64_t template_evictions = 0;  ///< Least recently used, dropped.
+  uint64_t late_pidfds = 0;         ///< Children without a pidfd for a while.
+  std::string refusals;  ///< "clone3: Operation not permitted; ..." or empty.
+};
+
+class Launcher {
+ public:
+  struct Options {
+    Engine engine = Engine::kAuto;  ///< A forced engine that is refused fails.
+
+    size_t template_entries = 64;  ///< Least recently used goes; 0: no cache.
+
+    /// RE2 patterns over the whole absolute path of an executable. Those that
+    /// match are launched without a template.
+    std::vector<std::string> never_template;
+
+    /// How long the output may stay silent after the child itself has ended
+    /// before it is given up; in all at most ten times this. A process left
+    /// behind by the child can hold the pipe open for ever. Negative: wait.
+    std::chrono::milliseconds drain{-1};
+
+    /// Raise the soft RLIMIT_NOFILE of this process to the hard one; children
+    /// get the old one, and ~Launcher() restores it. Only with clone3: the old
+    /// limit comes back when the posix_spawn engine takes over. For one
+    /// Launcher of a process.
+    bool raise_fd_limit = false;
+
+    /// Called once, from within Wait(), for a child that ended `held_after` ago
+    /// while something holds a captured stream of it open.
+    std::function<void(const Held&)> on_held;
+    std::chrono::milliseconds held_after{5000};
+
+    /// LAUNCHER_ENGINE=auto|clone3|posix_spawn and LAUNCHER_DRAIN_MS=N (0 or
+    /// more) over the defaults. Errors: EINVAL, step the name of the variable.
+    static Result<Options> FromEnvironment();
+  };
+
+  /// Errors: EMFILE, ENFILE, ENOMEM (steps "epoll_create1", "eventfd"), EINVAL
+  /// (step "never_template", object the bad pattern and what is wrong).
+  static Result<std::unique_ptr<Launcher>> Create(Options options);
+
+  /// Sends SIGKILL to the children still running and reaps them. Blocks until
+  /// that is done: a child delays it that is in uninterruptible sleep, has
+  /// changed its user, or with the posix_spawn engine blocks before its exec on
+  /// a system without /proc/PID/task/TID/children.
+  ~Launcher();
+
+  Launcher(const Launcher&) = delete;
+  Launcher& operator=(const Launcher&) = delete;
+
+  /// Starts one child. Does not wait for its exec: what goes wrong in the child
+  /// comes back from Wait() as Finished::Cause::kNotStarted.
+  ///
+  /// When a limit is reached (processes, descriptors, memory) while other
+  /// children run, the command waits for one of them to end: it is started
+  /// from within Wait(), or fails there once nothing runs any more. Descriptors
+  /// that it names are duplicated for that time; if there is no room for these
+  /// either, that is an Error at once (EMFILE, step "fcntl").
+  ///
+  /// Errors: EINVAL (step "command": empty argv, captured input and the like),
+  /// ENOENT, EACCES, ENOTDIR, ELOOP, ENAMETOOLONG (step "lookup", object the
+  /// program; of one that has no template they come back from Wait()), EAGAIN,
+  /// EMFILE, ENFILE, ENOMEM (steps "clone3", "pthread_create", "pipe2",
+  /// "epoll_ctl") when no child runs whose end could help; a forced engine that
+  /// is refused: ENOSYS, EPERM, EINVAL, E2BIG (step "clone3"). After an Error
+  /// there is no process and no descriptor, and nothing to Wait for.
+  Result<ChildId> Spawn(const Command& command);
+
+  /// Hands back the next child that has ended: process and output. The zombie
+  /// is kept until both have come, so that its process group stays its own.
+  ///
+  /// timeout: negative waits for ever, zero does not wait.
+  /// mask: signals blocked during the wait, as in epoll_pwait(2); null: no
+  /// change. A signal that is pending and not in `mask` ends the wait even
+  /// while output pours in.
+  /// Errors: ETIMEDOUT; ECHILD when there is no child; EINTR when a signal
+  /// arrived. Nothing is lost by any of them: call again.
+  Result<Finished> Wait(std::chrono::milliseconds timeout,
+                        const sigset_t* mask = nullptr);
+
+  /// Sends `signal` to the whole process group of the child, or to the child
+  /// alone if it has none of its own. A command that still waits to be started
+  /// is dropped, whatever the signal, 0 too: it comes back as kNotStarted with
+  /// ECANCELED.
+  /// Errors: ESRCH, no such child or already handed back; EINVAL; EPERM when it
+  /// has changed its user (step "kill").
+  Result<void> Kill(ChildId id, int signal);
+
+  /// Closes the captured streams of a child: what has been read is kept, its
+  /// next write gets SIGPIPE, and it is finished when its process ends.
+  /// Errors: ESRCH.
+  Result<void> DropOutput(ChildId id);
+
+  /// Children that Spawn() accepted and Wait() has not handed back.
+  size_t children() const;
+
+  /// The engine of the next launch: kClone3 or kPosixSpawn.
+  Engine engine() const;
+
+  Statistics statistics() const;
+
+ private:
+  struct Impl;  // Keeps <sys/epoll.h> and the kernel headers out of here.
+  explicit Launcher(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace launcher
+
+#endif  // LAUNCHER_LAUNCHER_H_

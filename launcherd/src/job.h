@@ -1,0 +1,85 @@
+// One child of a Launcher, from Spawn() until it is handed back.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHER_SRC_JOB_H_
+#define LAUNCHER_SRC_JOB_H_
+
+#include <array>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "launch_block.h"
+#include "launcher/fd.h"
+#include "launcher/launcher.h"
+
+namespace launcher {
+
+/// What a token of the event loop means for its job. The id is in the bits
+/// above.
+enum class Watch : uint8_t {
+  kOutput,
+  kErrorOutput,
+  kExit,
+  kTimeout,  // From here on: timers.
+  kDrain,
+  kDrainLimit,
+  kHeld,
+  kPoll,
+};
+inline constexpr int kWatchBits = 3;
+inline constexpr size_t kFirstTimer = static_cast<size_t>(Watch::kTimeout);
+inline constexpr size_t kTimers = 5;
+
+/// A captured stream.
+struct Stream {
+  Fd fd;  ///< Read end, non-blocking; empty once it has ended.
+  std::string text;
+  uint64_t bytes = 0;
+};
+
+struct Job {
+  enum class State : uint8_t {
+    kWaiting,   ///< For a resource: another child has to end first.
+    kStarting,  ///< On a thread of a blocking engine.
+    kRunning,   ///< Has a pid.
+    kExited,    ///< A zombie; its output has not ended yet.
+  };
+
+  uint64_t id = 0;
+  State state = State::kWaiting;
+  Engine engine = Engine::kAuto;
+  pid_t pid = -1;
+  Fd pidfd;
+  std::array<Stream, 2> streams;       ///< Watch::kOutput and kErrorOutput.
+  std::unique_ptr<LaunchBlock> block;  ///< Null once the child has left it.
+  Command::Group group = Command::Group::kOwn;
+  size_t output_cap = SIZE_MAX;
+  std::chrono::milliseconds timeout{0};
+  std::chrono::milliseconds poll_interval{1};
+  int pending_signal = 0;   ///< Kill() came while kStarting.
+  bool had_others = false;  ///< Other jobs ran when it was started.
+  uint64_t start = 0;       ///< Launcher::Impl::thread_starts by then.
+  bool timed_out = false;
+  bool drop_output = false;  ///< DropOutput() came while kWaiting.
+  bool output_complete = true;
+  void* tag = nullptr;
+  Timeline times;
+  std::array<Timeline::TimePoint, kTimers> timers = {};  ///< Zero: not set.
+
+  /// Where the job stands in Launcher::Impl's list of jobs with or without a
+  /// pidfd, `listed` says which.
+  enum class Listed : uint8_t { kNowhere, kWithPidfd, kLate };
+  Listed listed = Listed::kNowhere;
+  std::list<Job*>::iterator place;
+
+  uint64_t Token(Watch watch) const {
+    return id << kWatchBits | static_cast<uint64_t>(watch);
+  }
+  bool StreamsOpen() const { return streams[0].fd || streams[1].fd; }
+};
+
+}  // namespace launcher
+
+#endif  // LAUNCHER_SRC_JOB_H_

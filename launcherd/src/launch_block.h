@@ -1,0 +1,90 @@
+// Everything one launch needs in memory of its own: a deep copy of the command
+// and the plan for the child. It lives until the child has left it, because the
+// child reads it while the launcher goes on.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHER_SRC_LAUNCH_BLOCK_H_
+#define LAUNCHER_SRC_LAUNCH_BLOCK_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "child_setup.h"
+#include "launcher/command.h"
+#include "launcher/fd.h"
+#include "launcher/result.h"
+
+namespace launcher {
+
+class LaunchBlock {
+ public:
+  LaunchBlock() = default;
+  ~LaunchBlock();
+  LaunchBlock(const LaunchBlock&) = delete;
+  LaunchBlock& operator=(const LaunchBlock&) = delete;
+
+  /// Copies the command, except for what the Launcher keeps itself (output cap,
+  /// timeout, tag); `environment` is used where it names none. What is
+  /// in the plan already (mask, fd_limit) stays.
+  /// Errors: EINVAL (step "command", object what is wrong).
+  Result<void> Store(const Command& command, const char* const* environment);
+
+  /// The path that the child executes; copied.
+  void SetExecutable(std::string path);
+
+  /// Duplicates the descriptors that the caller named, so that they may be
+  /// closed before the child is started. Errors: EMFILE (step
+  /// "fcntl");
+  /// nothing is held then.
+  Result<void> HoldDescriptors();
+
+  /// Closes the duplicates: the child has its own, or will never come.
+  void ReleaseDescriptors() { held_.clear(); }
+
+  /// Makes the steps. `in`, `out`, `err`: the descriptors to become 0, 1 and 2
+  /// where the command says kCapture or kFd; above 2 or equal to their target.
+  void PlanSteps(int in, int out, int err);
+
+  /// Whether a second try would repeat side effects of the caller's actions.
+  bool HasActions() const { return !actions_.empty(); }
+
+  /// NAME's value in the child's environment, or null.
+  const char* Env(std::string_view name) const;
+
+  /// The error that `child.report` stands for.
+  Error ReportedError() const;
+
+  /// For a child that shares our memory: the lowest address of kStackSize bytes
+  /// above a guard page; null when there is no memory.
+  static constexpr size_t kStackSize = 16 * 1024;
+  char* Stack();
+
+  ChildLaunch child;
+  Stdio in, out, err;
+  Command::Group group = Command::Group::kOwn;
+  bool inherit_fds = false;
+  const char* path = nullptr;  ///< Command::path, copied.
+  const char* cwd = nullptr;
+  int cwd_fd = -1;
+
+ private:
+  char* Copy(std::string_view text);
+  Result<void> AddAction(const Action& action);
+  void SpareHeld(const std::vector<int>& held);
+  void AddStdio(const Stdio& how, int source, int target);
+
+  std::string text_;  ///< Reserved in full first: pointers lead into it.
+  std::vector<char*> argv_;
+  std::vector<char*> envp_;
+  std::vector<ChildStep> actions_;
+  std::vector<ChildStep> steps_;
+  std::vector<Fd> held_;
+  std::string executable_;
+  void* stack_mapping_ = nullptr;
+};
+
+}  // namespace launcher
+
+#endif  // LAUNCHER_SRC_LAUNCH_BLOCK_H_

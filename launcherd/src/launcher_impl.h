@@ -1,0 +1,125 @@
+// The state of a Launcher and what works on it. In three files: launcher.cc
+// (life, engines, waiting), launcher_start.cc (from a Command to a child),
+// launcher_events.cc (from an event to a Finished).
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHER_SRC_LAUNCHER_IMPL_H_
+#define LAUNCHER_SRC_LAUNCHER_IMPL_H_
+
+#include <array>
+#include <deque>
+#include <list>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "engine.h"
+#include "event_loop.h"
+#include "job.h"
+#include "launcher/launcher.h"
+#include "path_lookup.h"
+#include "spawn_threads.h"
+#include "template_cache.h"
+
+namespace launcher {
+
+struct Launcher::Impl {
+  using milliseconds = std::chrono::milliseconds;
+  using steady_clock = std::chrono::steady_clock;
+  using TimePoint = Timeline::TimePoint;
+
+  /// The token of SpawnThreads::event_fd(); jobs count from 1.
+  static constexpr uint64_t kSpawnThreadsToken = 0;
+  static constexpr size_t kReadSize = 64 * 1024;
+
+  Impl(Options wanted, EventLoop made_loop,
+       std::unique_ptr<TemplateCache> made_cache)
+      : options(std::move(wanted)),
+        loop(std::move(made_loop)),
+        cache(std::move(made_cache)) {}
+  ~Impl();
+
+  Result<ChildId> Spawn(const Command& command);
+  Result<Finished> Wait(milliseconds timeout, const sigset_t* mask);
+  Result<void> Kill(Job* job, int signal);
+  void DropOutput(Job* job);
+  Job* Find(uint64_t id);
+  Statistics GetStatistics() const;
+
+  // Engines.
+  Result<void> UsePosixSpawn();
+  void RaiseFdLimit();
+  void RestoreFdLimit();
+
+  // Starting.
+  Result<std::string> ResolveExecutable(const Command& command,
+                                        const LaunchBlock& block);
+  Result<void> Start(Job* job);
+  Result<void> StartOnce(Job* job, bool* refused);
+  Result<void> OpenStreams(Job* job, std::array<int, 3>* sources,
+                           std::vector<Fd>* given);
+  Result<void> RunEngine(Job* job, std::vector<Fd> given, bool* refused);
+  void SetTimeout(Job* job);
+  void Adopt(Job* job, Started started);
+  void CollectThreads();
+  void OnThreadDone(Job* job, Result<Started> result);
+  bool PutOff(Job* job, const Error& error);
+  void RetryWaiting();
+  bool AnyRunning() const { return jobs.size() > waiting.size(); }
+  std::unique_ptr<LaunchBlock> TakeBlock();
+  void ReleaseBlock(std::unique_ptr<LaunchBlock> block);
+  void TakeTimes(Job* job);
+
+  // Pidfds.
+  void WatchExit(Job* job);
+  bool OpenPidfd(Job* job);
+  bool RevokePidfds();
+  void List(Job* job, Job::Listed where);
+
+  // Events.
+  void Handle(uint64_t token);
+  void OnReadable(Job* job, Stream* stream);
+  void OnExit(Job* job);
+  void OnPoll(Job* job);
+  void OnHeld(Job* job);
+  void ArmDrain(Job* job, milliseconds drain);
+  void CloseStream(Job* job, Stream* stream);
+  void FinishIfDone(Job* job);
+  void FinishNotStarted(Job* job, Error error);
+  void Finish(Job* job, Finished result);
+  void SetTimer(Job* job, Watch watch, TimePoint when);
+  void CancelTimer(Job* job, Watch watch);
+
+  Options options;
+  EventLoop loop;
+  std::unique_ptr<TemplateCache> cache;
+  PathLookup lookup;
+  std::unique_ptr<LaunchEngine> engine;
+  std::unique_ptr<SpawnThreads> threads;  ///< Made with a blocking engine.
+  uint64_t thread_starts = 0;  ///< Launches that were given to a thread.
+  sys::KernelSigset child_mask = 0;
+  bool fd_limit_raised = false;
+  rlimit fd_limit = {};  ///< What children get, when raised.
+
+  uint64_t next_id = 1;
+  std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs;
+  std::deque<Finished> finished;
+  std::deque<uint64_t> waiting;  ///< Jobs in State::kWaiting, oldest first.
+
+  /// Jobs whose child may still be in its block, and blocks free for use.
+  std::deque<uint64_t> leaving;
+  std::vector<std::unique_ptr<LaunchBlock>> free_blocks;
+
+  std::list<Job*> with_pidfd;  ///< These could do without until end of file.
+  std::list<Job*> late;        ///< These do without.
+  bool pidfd_refused = false;
+  bool room_made = false;  ///< A job has ended since the last RetryWaiting().
+
+  Statistics statistics;
+  std::unique_ptr<char[]> buffer{new char[kReadSize]};
+};
+
+}  // namespace launcher
+
+#endif  // LAUNCHER_SRC_LAUNCHER_IMPL_H_

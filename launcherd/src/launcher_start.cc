@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "launcher_impl.h"
+
+extern char** environ;
+
+namespace launcher {
+
+namespace {
+
+struct Pipe {
+  Fd read_end, write_end;
+};
+
+/// Moves a descriptor out of the way of 0 to 2, where the child's stdio goes.
+Result<Fd> AboveStdio(Fd fd) {
+  if (fd.get() > 2)
+    return fd;
+  Fd moved(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+  if (!moved)
+    return Error{errno, "fcntl", std::to_string(fd.get())};
+  return moved;
+}
+
+/// The write end must block: its open file is the child's standard output.
+Result<Pipe> MakePipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return Error{errno, "pipe2", ""};
+  Fd read_end(ends[0]), write_end(ends[1]);
+  if (fcntl(read_end.get(), F_SETFL, O_NONBLOCK) != 0)
+    return Error{errno, "fcntl", "pipe"};
+  Result<Fd> reader = AboveStdio(std::move(read_end));
+  if (!reader.ok())
+    return reader.error();
+  Result<Fd> writer = AboveStdio(std::move(write_end));
+  if (!writer.ok())
+    return writer.error();
+  return Pipe{std::move(reader.value()), std::move(writer.value())};
+}
+
+/// Whether the program keeps some descriptors for itself beside this pipe: it
+/// may want to open a file while its children run.
+bool SpareDescriptors(const Pipe& pipe) {
+  constexpr rlim_t kSpare = 8;
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return true;
+  // The lowest free number is given out first.
+  int highest = std::max(pipe.read_end.get(), pipe.write_end.get());
+  return static_cast<rlim_t>(highest) + kSpare < limit.rlim_cur;
+}
+
+}  // namespace
+
+std::unique_ptr<LaunchBlock> Launcher::Impl::TakeBlock() {
+  // Two are looked at for each one taken, so that this keeps up without ever
+  // walking the list.
+  for (int i = 0; i < 2 && !leaving.empty(); ++i) {
+    uint64_t id = leaving.front();
+    leaving.pop_front();
+    Job* job = Find(id);
+    if (!job || !job->block)
+      continue;
+    const ChildReport& report = job->block->child.report;
+    if (report.present.load(std::memory_order_acquire) != 0) {
+      leaving.push_back(id);
+    } else if (report.error == 0) {
+      TakeTimes(job);
+      ReleaseBlock(std::move(job->block));
+    }
+  }
+  if (free_blocks.empty())
+    return std::make_unique<LaunchBlock>();
+  std::unique_ptr<LaunchBlock> block = std::move(free_blocks.back());
+  free_blocks.pop_back();
+  return block;
+}
+
+void Launcher::Impl::ReleaseBlock(std::unique_ptr<LaunchBlock> block) {
+  constexpr size_t kKept = 64;
+  if (block)
+    block->ReleaseDescriptors();
+  if (block && free_blocks.size() < kKept)
+    free_blocks.push_back(std::move(block));
+}
+
+void Launcher::Impl::TakeTimes(Job* job) {
+  const ChildReport& report = job->block->child.report;
+  auto to_time = [](int64_t ns) {
+    return TimePoint(std::chrono::nanoseconds(ns));
+  };
+  job->times.child_ran = to_time(report.ran_ns);
+  job->times.exec_called = to_time(report.exec_ns);
+}
+
+Result<std::string> Launcher::Impl::ResolveExecutable(
+    const Command& command, const LaunchBlock& block) {
+  std::string path = command.path ? command.path : command.argv[0];
+  if (!command.path && path.find('/') == path.npos) {
+    Result<std::string> found =
+        lookup.Find(path, block.Env("PATH"), {command.cwd_fd, command.cwd});
+    if (!found.ok())
+      return found;
+    path = std::move(found.value());
+  }
+  Result<SpawnTemplate*> spawn_template = cache->Get(path);
+  if (!spawn_template.ok())
+    return spawn_template.error();
+  if (spawn_template.value())
+    ++spawn_template.value()->launches;
+  return path;
+}
+
+Result<ChildId> Launcher::Impl::Spawn(const Command& command) {
+  TimePoint requested = steady_clock::now();
+  std::unique_ptr<LaunchBlock> block = TakeBlock();
+  block->child.plan.mask = child_mask;
+  Result<void> stored = block->Store(command, environ);
+  if (!stored.ok()) {
+    ReleaseBlock(std::move(block));
+    return stored.error();
+  }
+  Result<std::string> executable = ResolveExecutable(command, *block);
+  if (!executable.ok()) {
+    ReleaseBlock(std::move(block));
+    return executable.error();
+  }
+  block->SetExecutable(std::move(executable.value()));
+
+  auto owned = std::make_unique<Job>();
+  Job* job = owned.get();
+  job->id = next_id++;
+  job->block = std::move(block);
+  job->group = command.group;
+  job->output_cap = command.output_cap;
+  job->timeout = command.timeout;
+  job->tag = command.tag;
+  job->times.requested = requested;
+  job->had_others = AnyRunning();
+  jobs.emplace(job->id, std::move(owned));
+
+  Result<void> started = Start(job);
+  if (!started.ok() && job->had_others && IsShortage(started.error().code) &&
+      job->block->HoldDescriptors().ok()) {
+    waiting.push_back(job->id);
+    ++statistics.deferred;
+  } else if (!started.ok()) {
+    ReleaseBlock(std::move(job->block));
+    jobs.erase(job->id);
+    return started.error();
+  }
+  ++statistics.launches;
+  return ChildId{job->id};
+}
+
+/// After an Error the job holds nothing but its block.
+Result<void> Launcher::Impl::Start(Job* job) {
+  for (;;) {
+    bool refused = false;
+    Result<void> started = StartOnce(job, &refused);
+    if (started.ok()) {
+      if (job->drop_output)
+        DropOutput(job);
+      return started;
+    }
+    for (Stream& stream : job->streams)
+      CloseStream(job, &stream);
+    if (refused && options.engine == Engine::kAuto) {
+      statistics.refusals += started.error().ToString() + "; ";
+      if (Result<void> stepped = UsePosixSpawn(); !stepped.ok())
+        return stepped;
+      continue;
+    }
+    // A pidfd tells the end of a child early, a pipe is what it needs to run:
+    // in want of descriptors the first makes room for the second.
+    if (started.error().code == EMFILE && RevokePidfds())
+      continue;
+    return started;
+  }
+}
+
+Result<void> Launcher::Impl::StartOnce(Job* job, bool* refused) {
+  if (engine->blocks()) {
+    // Its thread may come to them after the caller has closed them.
+    if (Result<void> held = job->block->HoldDescriptors(); !held.ok())
+      return held;
+  }
+  std::array<int, 3> sources = {-1, -1, -1};
+  std::vector<Fd> given;  // For the child, closed here once it has them.
+  Result<void> opened = OpenStreams(job, &sources, &given);
+  if (!opened.ok())
+    return opened;
+  job->block->PlanSteps(sources[0], sources[1], sources[2]);
+  return RunEngine(job, std::move(given), refused);
+}
+
+Result<void> Launcher::Impl::OpenStreams(Job* job, std::array<int, 3>* sources,
+                                         std::vector<Fd>* given) {
+  const Stdio* stdio[] = {&job->block->in, &job->block->out, &job->block->err};
+  for (int target = 0; target < 3; ++target) {
+    Fd source;
+    if (stdio[target]->kind == Stdio::Kind::kCapture) {
+      Result<Pipe> pipe = MakePipe();
+      if (!pipe.ok())
+        return pipe.error();
+      if (job->had_others && !SpareDescriptors(pipe.value()))
+        return Error{EMFILE, "pipe2", ""};
+      Watch watch = target == 1 ? Watch::kOutput : Watch::kErrorOutput;
+      Stream* stream = &job->streams[static_cast<size_t>(watch)];
+      Result<void> added =
+          loop.Add(pipe.value().read_end.get(), job->Token(watch));
+      if (!added.ok())
+        return added;
+      stream->fd = std::move(pipe.value().read_end);
+      source = std::move(pipe.value().write_end);
+    } else if (stdio[target]->kind == Stdio::Kind::kFd) {
+      int fd = stdio[target]->fd;
+      if (fd > 2 || fd == target) {
+        (*sources)[target] = fd;
+        continue;
+      }
+      // One of 0 to 2 that moves: another may take its number before.
+      source.Reset(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+      if (!source)
+        return Error{errno, "fcntl", std::to_string(fd)};
+    } else {
+      continue;
+    }
+    (*sources)[target] = source.get();
+    given->push_back(std::move(source));
+  }
+  return {};
+}
+
+/// `refused` is set if this system does not allow the engine at all.
+Result<void> Launcher::Impl::RunEngine(Job* job, std::vector<Fd> given,
+                                       bool* refused) {
+  LaunchBlock* block = job->block.get();
+  block->child.plan.set_fd_limit = fd_limit_raised;
+  block->child.plan.fd_limit = fd_limit;
+  job->engine = engine->kind();
+  bool want_pidfd = late.empty() && !pidfd_refused;
+
+  if (engine->blocks()) {
+    job->state = Job::State::kStarting;
+    job->start = ++thread_starts;
+    // By way of the C library, which keeps the signals that setuid(2) in
+    // another thread depends on.
+    sigset_t all, mask;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &mask);
+    Result<void> started = threads->Start(job->id, engine.get(), block,
+                                          want_pidfd, std::move(given));
+    pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+    if (started.ok())
+      SetTimeout(job);
+    else
+      job->state = Job::State::kWaiting;
+    return started;
+  }
+
+  sys::KernelSigset mask = sys::BlockAllSignals();
+  Result<Started> started = engine->Start(block, want_pidfd);
+  if (!started.ok() && started.error().code == EMFILE && want_pidfd)
+    started = engine->Start(block, false);
+  sys::SetSignalMask(mask);
+  if (!started.ok()) {
+    *refused = IsRefusal(started.error().code);
+    return started.error();
+  }
+  block->ReleaseDescriptors();
+  leaving.push_back(job->id);
+  Adopt(job, std::move(started.value()));
+  return {};
+}
+
+void Launcher::Impl::SetTimeout(Job* job) {
+  TimePoint armed =
+      job->timers[static_cast<size_t>(Watch::kTimeout) - kFirstTimer];
+  if (job->timeout > milliseconds::zero() && armed == TimePoint() &&
+      !job->timed_out)
+    SetTimer(job, Watch::kTimeout, EventLoop::After(job->timeout));
+}
+
+void Launcher::Impl::Adopt(Job* job, Started started) {
+  job->state = Job::State::kRunning;
+  job->times.cloned = steady_clock::now();
+  job->pid = started.pid;
+  job->pidfd = std::move(started.pidfd);
+  WatchExit(job);
+  SetTimeout(job);
+  if (job->pending_signal != 0)
+    (void)Kill(job, std::exchange(job->pending_signal, 0));
+}
+
+void Launcher::Impl::CollectThreads() {
+  if (!threads)
+    return;
+  threads->Collect([this](uint64_t id, Result<Started> result) {
+    OnThreadDone(Find(id), std::move(result));
+  });
+}
+
+void Launcher::Impl::OnThreadDone(Job* job, Result<Started> result) {
+  if (result.ok()) {
+    ReleaseBlock(std::move(job->block));  // posix_spawn(3) is through with it.
+    Adopt(job, std::move(result.value()));
+    room_made |= !waiting.empty();
+    return;
+  }
+  job->state = Job::State::kWaiting;
+  for (Stream& stream : job->streams)
+    CloseStream(job, &stream);
+  // Its thread and those of others may have taken each other's room: then it is
+  // to have another try alone.
+  job->had_others |= job->start != thread_starts;
+  if (!PutOff(job, result.error()))
+    FinishNotStarted(job, result.error());
+}
+
+/// Lets a job that met a shortage in the child wait for another one to end, if
+/// that can help and nothing is done twice. It must hold nothing but its block.
+bool Launcher::Impl::PutOff(Job* job, const Error& error) {
+  if (!IsShortage(error.code) || !job->had_others || job->pending_signal != 0 ||
+      job->timed_out || job->block->HasActions())
+    return false;
+  CancelTimer(job, Watch::kTimeout);
+  CancelTimer(job, Watch::kPoll);
+  job->state = Job::State::kWaiting;
+  job->pid = -1;
+  job->times = {.requested = job->times.requested};
+  waiting.push_back(job->id);
+  ++statistics.deferred;
+  room_made |= !AnyRunning();
+  return true;
+}
+
+void Launcher::Impl::RetryWaiting() {
+  room_made = false;
+  while (!waiting.empty()) {
+    Job* job = Find(waiting.front());
+    job->had_others = AnyRunning();
+    Result<void> started = Start(job);
+    if (!started.ok() && job->had_others && IsShortage(started.error().code))
+      return;
+    waiting.pop_front();
+    if (!started.ok()) {
+      FinishNotStarted(job, started.error());
+      continue;
+    }
+    // Whether there is room for the next is not known before its thread is
+    // done: see OnThreadDone().
+    if (job->state == Job::State::kStarting)
+      return;
+  }
+}
+
+}  // namespace launcher
