@@ -273,11 +273,14 @@ def command_demo(args: argparse.Namespace) -> None:
 
 def command_bench(args: argparse.Namespace) -> None:
     results = ROOT / "bench" / "results"
-    steps = Steps(7)
+    steps = Steps(8)
     set_up("bench", args.build_dir, args.ninja_source, steps)
     steps.next("musl's source")
     tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", args.build_dir)
     rounds = args.rounds or 11
+    steps.next("ways to start a child")
+    compile_targets(args.build_dir, args.build_dir / "logs", "start_bench")
+    measure("start.py", args.build_dir, None, rounds, "--report", str(results / "start.md"))
     steps.next("launch-bound build: 1,000 x /bin/true")
     measure("edges.py", args.build_dir, None, rounds, "--report", str(results / "edges.md"))
     steps.next("real build: musl")

@@ -5,7 +5,6 @@ time and results.
 usage: demo.py --build-dir DIR --source MUSL_TARBALL [--rounds N] [--report FILE]
 """
 
-import argparse
 import hashlib
 import os
 import re
@@ -150,11 +149,7 @@ def report(demo: Demo, samples: Dict[str, List[measure.Sample]], load: float) ->
             f"           {len(samples[OURS])} rounds, interleaved; engine {demo.engine};",
             f"           results compared byte for byte; {measure.noise(samples)}",
             "",
-            measure.table(samples),
-            "",
-            "  ninja / ninja-upstream, median of the rounds (95 % bootstrap interval)",
-            f"    wall {wall}",
-            f"    CPU  {cpu}",
+            *measure.comparison(samples),
             "",
             "Again      ./configure.py bench",
             "",
@@ -163,11 +158,8 @@ def report(demo: Demo, samples: Dict[str, List[measure.Sample]], load: float) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build-dir", type=Path, required=True)
+    parser = measure.arguments(__doc__, 2)
     parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--report", type=Path)
     args = parser.parse_args()
 
     load = env.load()
@@ -184,9 +176,7 @@ def main() -> None:
     print(f"{measure.noise(samples)} meanwhile")
     print(f"all builds made the same {len(demo.expected or {})} files, byte for byte")
     if args.report:
-        args.report.parent.mkdir(parents=True, exist_ok=True)
-        args.report.write_text(report(demo, samples, load))
-        print(f"report: {args.report}")
+        measure.write_report(report(demo, samples, load), args.report)
 
 
 if __name__ == "__main__":

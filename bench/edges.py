@@ -4,7 +4,6 @@
 usage: edges.py --build-dir DIR [--rounds N] [--report FILE]
 """
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -41,11 +40,7 @@ def report(samples: Dict[str, List[measure.Sample]], load: float) -> str:
             f"           {len(samples[OURS])} rounds after one that is not counted, interleaved;",
             f"           {measure.noise(samples)}",
             "",
-            measure.table(samples),
-            "",
-            "  ninja / ninja-upstream, median of the rounds (95 % bootstrap interval)",
-            f"    wall {wall}",
-            f"    CPU  {cpu}",
+            *measure.comparison(samples),
             "",
             "Not shown  jobs that do work: see musl.md",
             "Again      ./configure.py bench",
@@ -55,11 +50,7 @@ def report(samples: Dict[str, List[measure.Sample]], load: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build-dir", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--report", type=Path)
-    args = parser.parse_args()
+    args = measure.arguments(__doc__, 11).parse_args()
 
     load = env.load()
     build_dir = args.build_dir.resolve()
@@ -79,10 +70,7 @@ def main() -> None:
         sys.exit(f"edges.py: error: {error}")
     text = report(samples, load)
     print(text)
-    if args.report:
-        args.report.parent.mkdir(parents=True, exist_ok=True)
-        args.report.write_text(text)
-        print(f"report: {args.report}")
+    measure.write_report(text, args.report)
 
 
 if __name__ == "__main__":

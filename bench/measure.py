@@ -1,5 +1,6 @@
 """Times whole builds fairly: whole process trees, interleaved variants."""
 
+import argparse
 import ctypes
 import os
 import random
@@ -168,3 +169,32 @@ def table(samples: Dict[str, List[Sample]]) -> str:
                 cells += f"{value:<9.3f}"
         lines.append(f"  {variant:16}{cells}")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def comparison(samples: Dict[str, List[Sample]]) -> List[str]:
+    """The body of a report: the table and the second variant against the first."""
+    wall, cpu = ratios(samples)
+    baseline, candidate = samples
+    return [
+        table(samples),
+        "",
+        f"  {candidate} / {baseline}, median of the rounds (95 % bootstrap interval)",
+        f"    wall {wall}",
+        f"    CPU  {cpu}",
+    ]
+
+
+def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
+    """The options that the programs beside this one have in common."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--build-dir", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--report", type=Path)
+    return parser
+
+
+def write_report(text: str, path: Optional[Path]) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        print(f"report: {path}")

@@ -19,7 +19,14 @@ using launcher::Stdio;
 
 namespace {
 
+using std::chrono::steady_clock;
+
 constexpr std::chrono::milliseconds kForever{-1};
+
+// timeout(1) signals its child and then the whole group, a terminal that goes
+// away both through the shell and by itself: signals that come together are one
+// interrupt.
+constexpr std::chrono::milliseconds kOneInterrupt{100};
 
 // The first three are caught. SIGCHLD gets its default action, in case Ninja
 // was started with it ignored: that would lose the exit status of the jobs.
@@ -106,6 +113,8 @@ SubprocessSet::SubprocessSet() {
 
 SubprocessSet::~SubprocessSet() {
   Clear();
+  if (IsInterrupted())
+    HandlePendingInterruption();  // Of that interrupt too: not to end by it.
   RestoreSignals();
   if (g_metrics)
     PrintStatistics();
@@ -139,18 +148,16 @@ void SubprocessSet::HandlePendingInterruption() {
   sigset_t pending;
   if (sigpending(&pending) < 0)
     return;
-  for (size_t i = 0; i < kCaught; ++i) {
-    if (!sigismember(&pending, kSignals[i]))
-      continue;
-    // Accepted, not only looked at: left pending it would count as a second
-    // interrupt in Clear(), or end Ninja once its handler is gone.
+  // Accepted, not only looked at: left pending it would count as a second
+  // interrupt in Clear(), or end Ninja once its handler is gone.
+  for (size_t i = kCaught; i-- > 0;) {
     sigset_t one;
     sigemptyset(&one);
     sigaddset(&one, kSignals[i]);
     const timespec now = {};
-    if (sigtimedwait(&one, nullptr, &now) > 0)
+    if (sigismember(&pending, kSignals[i]) &&
+        sigtimedwait(&one, nullptr, &now) > 0)
       interrupted_ = kSignals[i];
-    return;
   }
 }
 
@@ -222,6 +229,8 @@ void SubprocessSet::Clear() {
         (void)launcher_->Kill(launcher::ChildId{subprocess->child_}, signal);
   };
   int signal = interrupted_;
+  auto passed_on = steady_clock::now();
+  kill_jobs(0, true);  // Drops those that still wait to be started.
   if (signal != 0)
     kill_jobs(signal, false);
   for (Subprocess* subprocess : running_)
@@ -233,11 +242,13 @@ void SubprocessSet::Clear() {
     HandlePendingInterruption();
     if (!IsInterrupted())
       continue;
-    // The user will not wait: the first signal has been passed on already.
-    if (signal != 0)
-      kill_jobs(SIGKILL, true);
-    else
-      kill_jobs(signal = interrupted_, false);
+    if (signal == 0) {
+      signal = interrupted_;
+      passed_on = steady_clock::now();
+      kill_jobs(signal, false);
+    } else if (steady_clock::now() - passed_on > kOneInterrupt) {
+      kill_jobs(SIGKILL, true);  // The user will not wait.
+    }
   }
   interrupted_ = signal;
 

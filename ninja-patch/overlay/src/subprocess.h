@@ -73,7 +73,7 @@ struct SubprocessSet {
 
   /// Passes the signal in `interrupted_`, if any, on to all jobs but those on
   /// the console, waits for their processes and deletes them; output is
-  /// dropped. A signal that comes meanwhile kills them.
+  /// dropped. A further signal kills them.
   void Clear();
 
   std::vector<Subprocess*> running_;
