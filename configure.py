@@ -11,7 +11,7 @@ usage: ./configure.py [command] [options]
 
   --ninja-source=PATH  use this Ninja source (tarball or directory)
   --build-dir=DIR      build in DIR                                [build]
-  --rounds=N           rounds of demo or bench             [demo 2, bench 11]
+  --rounds=N           rounds of demo or bench              [demo 2, bench 6]
 
 What is built from which files stands in CMakeLists.txt only. Everything may
 be run again at any time: what has been done already is not done twice.
@@ -277,12 +277,12 @@ def command_bench(args: argparse.Namespace) -> None:
     set_up("bench", args.build_dir, args.ninja_source, steps)
     steps.next("musl's source")
     tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", args.build_dir)
-    rounds = args.rounds or 11
+    rounds = args.rounds or 6  # of the long ones; the short ones get more
     steps.next("ways to start a child")
     compile_targets(args.build_dir, args.build_dir / "logs", "start_bench")
-    measure("start.py", args.build_dir, None, rounds, "--report", str(results / "start.md"))
+    measure("start.py", args.build_dir, None, 2 * rounds, "--report", str(results / "start.md"))
     steps.next("launch-bound build: 1,000 x /bin/true")
-    measure("edges.py", args.build_dir, None, rounds, "--report", str(results / "edges.md"))
+    measure("edges.py", args.build_dir, None, 16 * rounds, "--report", str(results / "edges.md"))
     steps.next("real build: musl")
     measure("demo.py", args.build_dir, tarball, rounds, "--report", str(results / "musl.md"))
 

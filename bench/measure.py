@@ -129,10 +129,11 @@ def interleave(
     variants: Sequence[str], rounds: int, one: Callable[[str, int], Sample]
 ) -> Dict[str, List[Sample]]:
     """Runs every variant once in each round, so that what changes on the
-    machine meanwhile meets all of them."""
+    machine meanwhile meets all of them; in turn forwards and backwards, so that
+    a machine that slows down does not slow the last one most."""
     samples: Dict[str, List[Sample]] = {variant: [] for variant in variants}
     for number in range(1, rounds + 1):
-        for variant in variants:
+        for variant in variants if number % 2 else reversed(variants):
             samples[variant].append(one(variant, number))
     return samples
 

@@ -102,7 +102,7 @@ class MeasureTest(Scratch):
             return measure.Sample(1, 1, 0)
 
         measure.interleave(("a", "b"), 2, one)
-        self.assertEqual(["a1", "b1", "a2", "b2"], order)
+        self.assertEqual(["a1", "b1", "b2", "a2"], order)
 
     def test_ratio_claims_nothing_when_the_interval_holds_one(self) -> None:
         noisy = measure.ratio([1.0, 1.0, 1.0, 1.0], [0.8, 1.3, 0.9, 1.2])
