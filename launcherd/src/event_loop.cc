@@ -29,9 +29,9 @@ EventLoop::TimePoint EventLoop::After(milliseconds time) {
   return time < kCentury ? steady_clock::now() + time : TimePoint::max();
 }
 
-Result<void> EventLoop::Add(int fd, uint64_t token) {
+Result<void> EventLoop::Add(int fd, uint64_t token, bool once) {
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = once ? EPOLLIN | EPOLLONESHOT : EPOLLIN;
   event.data.u64 = token;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
     return Error{errno, "epoll_ctl", ""};

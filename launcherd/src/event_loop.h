@@ -31,7 +31,10 @@ class EventLoop {
 
   /// Watches `fd` for input until Remove() or, if nobody else holds the open
   /// file, its close. Errors: ENOMEM, ENOSPC, EPERM (step "epoll_ctl").
-  Result<void> Add(int fd, uint64_t token);
+  Result<void> Add(int fd, uint64_t token) { return Add(fd, token, false); }
+
+  /// The same, for a descriptor that stays ready once it is: told one time.
+  Result<void> AddOnce(int fd, uint64_t token) { return Add(fd, token, true); }
   void Remove(int fd);
 
   void SetTimer(TimePoint when, uint64_t token) {
@@ -50,6 +53,7 @@ class EventLoop {
                    const std::function<void(uint64_t)>& handle);
 
  private:
+  Result<void> Add(int fd, uint64_t token, bool once);
   explicit EventLoop(Fd epoll) : epoll_(std::move(epoll)) {}
 
   Fd epoll_;

@@ -100,7 +100,7 @@ Result<Finished> Launcher::Impl::Wait(milliseconds timeout,
               [](const Finished& a, const Finished& b) { return a.id < b.id; });
     // epoll_pwait(2) prefers events to signals: without this a child that
     // writes without end would keep an interrupt from being seen.
-    if (mask && SignalPending(*mask)) {
+    if (finished.empty() && mask && SignalPending(*mask)) {
       const timespec now = {};
       (void)ppoll(nullptr, 0, &now, mask);  // Its handler runs here.
       return Error{EINTR, "wait", ""};

@@ -52,7 +52,8 @@ void Launcher::Impl::List(Job* job, Job::Listed where) {
 
 /// Sees to it that the end of the child will be noticed.
 void Launcher::Impl::WatchExit(Job* job) {
-  if (job->pidfd && loop.Add(job->pidfd.get(), job->Token(Watch::kExit)).ok()) {
+  if (job->pidfd &&
+      loop.AddOnce(job->pidfd.get(), job->Token(Watch::kExit)).ok()) {
     List(job,
          job->StreamsOpen() ? Job::Listed::kWithPidfd : Job::Listed::kNowhere);
     return;
@@ -81,7 +82,7 @@ bool Launcher::Impl::OpenPidfd(Job* job) {
     return false;
   }
   job->pidfd.Reset(static_cast<int>(pidfd));
-  if (!loop.Add(job->pidfd.get(), job->Token(Watch::kExit)).ok()) {
+  if (!loop.AddOnce(job->pidfd.get(), job->Token(Watch::kExit)).ok()) {
     job->pidfd.Reset();
     return false;
   }
@@ -208,8 +209,6 @@ void Launcher::Impl::OnExit(Job* job) {
   job->times.exited = steady_clock::now();
   List(job, Job::Listed::kNowhere);
   CancelTimer(job, Watch::kPoll);
-  if (job->pidfd)
-    loop.Remove(job->pidfd.get());  // It stays readable for ever.
 
   // All that the child itself wrote is in the pipe by now, and the end of file
   // behind it unless somebody else holds it.
