@@ -62,7 +62,10 @@ def load() -> float:
 
 def commit() -> str:
     head = first_line("git", "rev-parse", "--short=12", "HEAD") or "none"
-    changed = first_line("git", "status", "--porcelain", "--untracked-files=no")
+    # The reports of this very run do not count.
+    changed = first_line(
+        "git", "status", "--porcelain", "--untracked-files=no", ".", ":!bench/results"
+    )
     return head + (" with local changes" if changed else "")
 
 

@@ -1,8 +1,8 @@
 // Starts a child by clone3(2) in the launcher's memory, on a stack of its own,
 // and goes on while the child finds its way to the exec.
 //
-// CLONE_VFORK is left out: it holds the caller until the exec, 133 us instead of
-// 31 (bench/results/start.md). What it protects is protected otherwise: the
+// CLONE_VFORK is left out: it holds the caller until the exec, 133 us instead
+// of 31 (bench/results/start.md). What it protects is protected otherwise: the
 // child has its own stack and a plan of its own, and CLONE_CHILD_CLEARTID tells
 // when it has left both.
 //
