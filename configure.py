@@ -50,6 +50,7 @@ PACKAGES = [
     Package("libxxhash-dev", "hash of the template cache", ""),
     Package("ca-certificates", "to verify the servers sources come from", ""),
     Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test"),
+    Package("googletest", "its source, a CMake project to build", "test"),
     Package("bsdutils", "script(1), gives a test a terminal", "test"),
     Package("clang", "compiles the demo's repository", "demo bench"),
 ]
