@@ -7,6 +7,7 @@ pkg_check_modules(LAUNCHER_NEEDS REQUIRED IMPORTED_TARGET ${LAUNCHER_PKG_CONFIG_
 find_package(Threads REQUIRED)
 
 function(link_launcher)
+  target_sources(libninja PRIVATE ${CMAKE_SOURCE_DIR}/src/launch_tool.cc)
   # libninja is an object library; PUBLIC hands this on to ninja, ninja_test
   # and whatever else upstream links from it.
   target_include_directories(libninja PUBLIC ${LAUNCHER_INCLUDE_DIR})

@@ -105,8 +105,10 @@ long Open(const ChildStep& step) {
   return ret;
 }
 
-long SignalDefault(sys::KernelSigset signals) {
+long SetSignals(sys::KernelSigset signals, bool ignore) {
   KernelSigaction action = {};  // A null handler is SIG_DFL.
+  if (ignore)
+    action.handler = SIG_IGN;
   for (int signal = 1; signal < _NSIG; ++signal) {
     if (!(signals >> (signal - 1) & 1) || signal == SIGKILL ||
         signal == SIGSTOP)
@@ -122,7 +124,7 @@ long SignalDefault(sys::KernelSigset signals) {
 long Run(const ChildStep& step) {
   switch (step.kind) {
     case ChildStep::Kind::kSetpgid:
-      return Raw(SYS_setpgid, 0, 0);
+      return Raw(SYS_setpgid, 0, step.fd);
     case ChildStep::Kind::kCloexecAll:
       return CloseRange(step.fd, ~0U, true);
     case ChildStep::Kind::kClose:
@@ -140,7 +142,9 @@ long Run(const ChildStep& step) {
       return CloseRange(step.fd, step.newfd < 0 ? ~0U : step.newfd,
                         (step.flags & CLOSE_RANGE_CLOEXEC) != 0);
     case ChildStep::Kind::kSignalDefault:
-      return SignalDefault(step.signals);
+      return SetSignals(step.signals, false);
+    case ChildStep::Kind::kSignalIgnore:
+      return SetSignals(step.signals, true);
   }
   return -EINVAL;
 }
@@ -172,6 +176,7 @@ const char* StepName(ChildStep::Kind kind) {
     case ChildStep::Kind::kFchdir:
       return "fchdir";
     case ChildStep::Kind::kSignalDefault:
+    case ChildStep::Kind::kSignalIgnore:
       return "sigaction";
   }
   return "?";

@@ -23,7 +23,7 @@ namespace launcher {
 /// owner.
 struct ChildStep {
   enum class Kind : uint8_t {
-    kSetpgid,     ///< setpgid(0, 0)
+    kSetpgid,     ///< setpgid(0, fd)
     kCloexecAll,  ///< mark `fd` and all above close-on-exec
     kClose,
     kDup2,  ///< fd == newfd: clear FD_CLOEXEC
@@ -32,6 +32,7 @@ struct ChildStep {
     kFchdir,
     kCloseRange,
     kSignalDefault,  ///< each member of `signals`
+    kSignalIgnore,
   };
   Kind kind;
   int fd = -1;

@@ -141,7 +141,7 @@ class SpawnArguments {
     switch (step.kind) {
       case ChildStep::Kind::kSetpgid:
         flags_ |= POSIX_SPAWN_SETPGROUP;
-        return 0;
+        return posix_spawnattr_setpgroup(&attributes_, step.fd);
       case ChildStep::Kind::kCloexecAll:
         break;
       case ChildStep::Kind::kClose:
@@ -168,6 +168,8 @@ class SpawnArguments {
       case ChildStep::Kind::kSignalDefault:
         default_signals_ |= step.signals;
         return 0;
+      case ChildStep::Kind::kSignalIgnore:
+        return ENOTSUP;
     }
     return EINVAL;
   }

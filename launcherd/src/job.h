@@ -13,6 +13,8 @@
 #include "launch_block.h"
 #include "launcher/fd.h"
 #include "launcher/launcher.h"
+#include "reap.h"
+#include "shell_line.h"
 
 namespace launcher {
 
@@ -65,6 +67,17 @@ struct Job {
   bool drop_output = false;  ///< DropOutput() came while kWaiting.
   bool output_complete = true;
   void* tag = nullptr;
+
+  // Of a command line.
+  std::unique_ptr<ShellLine> line;
+  bool in_shell = false;     ///< A shell does the rest of `line`.
+  std::string shell_reason;  ///< Finished::shell_reason.
+  pid_t leader = -1;         ///< The first program, ended: kept for its group.
+  Fd leader_pidfd;
+  bool killed = false;   ///< Kill() came: no further program is started.
+  bool noticed = false;  ///< The death of a program has been dealt with.
+  Usage usage;           ///< Of the programs before this one.
+
   Timeline times;
   std::array<Timeline::TimePoint, kTimers> timers = {};  ///< Zero: not set.
 
@@ -77,6 +90,8 @@ struct Job {
   uint64_t Token(Watch watch) const {
     return id << kWatchBits | static_cast<uint64_t>(watch);
   }
+  /// Whether it runs without the shell that it was meant for.
+  bool Planned() const { return line && !in_shell; }
   bool StreamsOpen() const { return streams[0].fd || streams[1].fd; }
 };
 

@@ -133,9 +133,26 @@ Result<void> LaunchBlock::Store(const Command& command,
   err = command.err;
   group = command.group;
   inherit_fds = command.inherit_fds;
-  child.plan.argv = argv_.data();
-  child.plan.envp = envp_.data();
+  group_leader = 0;
+  line_steps_.clear();
   return {};
+}
+
+void LaunchBlock::StoreProgramOf(const LaunchBlock& shell) {
+  in = shell.in;
+  out = shell.out;
+  err = shell.err;
+  group = shell.group;
+  group_leader = shell.group_leader;
+  inherit_fds = shell.inherit_fds;
+  cwd = shell.cwd;
+  cwd_fd = shell.cwd_fd;
+  path = nullptr;
+  child.plan.mask = shell.child.plan.mask;
+  actions_ = shell.actions_;
+  argv_.clear();
+  envp_.clear();
+  line_steps_.clear();
 }
 
 Result<void> LaunchBlock::AddAction(const Action& action) {
@@ -285,7 +302,7 @@ void LaunchBlock::AddStdio(const Stdio& how, int source, int target) {
 void LaunchBlock::PlanSteps(int in_fd, int out_fd, int err_fd) {
   steps_.clear();
   if (group == Command::Group::kOwn)
-    steps_.push_back({.kind = ChildStep::Kind::kSetpgid});
+    steps_.push_back({.kind = ChildStep::Kind::kSetpgid, .fd = group_leader});
   if (cwd_fd >= 0)
     steps_.push_back({.kind = ChildStep::Kind::kFchdir, .fd = cwd_fd});
   else if (cwd)
@@ -298,8 +315,11 @@ void LaunchBlock::PlanSteps(int in_fd, int out_fd, int err_fd) {
   AddStdio(out, out_fd, 1);
   AddStdio(err, err_fd, 2);
   steps_.insert(steps_.end(), actions_.begin(), actions_.end());
+  steps_.insert(steps_.end(), line_steps_.begin(), line_steps_.end());
   child.plan.steps = steps_.data();
   child.plan.step_count = steps_.size();
+  child.plan.argv = argv_.data();
+  child.plan.envp = envp_.data();
 }
 
 const char* LaunchBlock::Env(std::string_view name) const {

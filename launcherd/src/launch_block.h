@@ -31,6 +31,20 @@ class LaunchBlock {
   /// Errors: EINVAL (step "command", object what is wrong).
   Result<void> Store(const Command& command, const char* const* environment);
 
+  /// Takes the surroundings of `shell`, which must outlive this launch: all but
+  /// words and environment. The caller fills in argv(), envp() and
+  /// line_steps().
+  void StoreProgramOf(const LaunchBlock& shell);
+
+  /// Both end with a null. What they point to is borrowed after
+  /// StoreProgramOf().
+  std::vector<char*>& argv() { return argv_; }
+  std::vector<char*>& envp() { return envp_; }
+  char* const* env() const { return envp_.data(); }
+
+  /// Steps after the actions of the command.
+  std::vector<ChildStep>& line_steps() { return line_steps_; }
+
   /// The path that the child executes; copied.
   void SetExecutable(std::string path);
 
@@ -47,8 +61,8 @@ class LaunchBlock {
   /// where the command says kCapture or kFd; above 2 or equal to their target.
   void PlanSteps(int in, int out, int err);
 
-  /// Whether a second try would repeat side effects of the caller's actions.
-  bool HasActions() const { return !actions_.empty(); }
+  /// Whether a second try would repeat side effects of actions.
+  bool HasActions() const { return !actions_.empty() || !line_steps_.empty(); }
 
   /// NAME's value in the child's environment, or null.
   const char* Env(std::string_view name) const;
@@ -64,6 +78,7 @@ class LaunchBlock {
   ChildLaunch child;
   Stdio in, out, err;
   Command::Group group = Command::Group::kOwn;
+  pid_t group_leader = 0;  ///< With kOwn: the group to join; 0: a new one.
   bool inherit_fds = false;
   const char* path = nullptr;  ///< Command::path, copied.
   const char* cwd = nullptr;
@@ -79,6 +94,7 @@ class LaunchBlock {
   std::vector<char*> argv_;
   std::vector<char*> envp_;
   std::vector<ChildStep> actions_;
+  std::vector<ChildStep> line_steps_;
   std::vector<ChildStep> steps_;
   std::vector<Fd> held_;
   std::string executable_;

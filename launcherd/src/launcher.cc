@@ -170,6 +170,14 @@ Result<ChildId> Launcher::Spawn(const Command& command) {
   return impl_->Spawn(command);
 }
 
+Result<ChildId> Launcher::SpawnLine(const char* line, const Command& command) {
+  return impl_->SpawnLine(line, command);
+}
+
+std::string Launcher::WhyShell(const char* line, const Command& command) {
+  return impl_->WhyShell(line, command);
+}
+
 Result<Finished> Launcher::Wait(std::chrono::milliseconds timeout,
                                 const sigset_t* mask) {
   return impl_->Wait(timeout, mask);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,13 +29,26 @@ constexpr milliseconds kLongestDrain{1'000'000'000'000};
 constexpr milliseconds kSlowPoll{1000};
 constexpr milliseconds kLongestPoll{64};
 
+/// Whether a process ends by it unless it has other plans, signal(7).
+bool EndsByDefault(int signal) {
+  switch (signal) {
+    case 0:
+    case SIGCHLD:
+    case SIGCONT:
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+    case SIGURG:
+    case SIGWINCH:
+      return false;
+    default:
+      return true;
+  }
+}
+
 // Pidfds given up at a time when descriptors run out.
 constexpr int kRevokeBatch = 16;
-
-std::chrono::microseconds ToDuration(const timeval& time) {
-  return std::chrono::seconds(time.tv_sec) +
-         std::chrono::microseconds(time.tv_usec);
-}
 
 }  // namespace
 
@@ -176,15 +190,19 @@ void Launcher::Impl::OnReadable(Job* job, Stream* stream) {
   }
   if (stream->bytes == 0 && job->times.first_output == TimePoint())
     job->times.first_output = steady_clock::now();
-  stream->bytes += static_cast<uint64_t>(size);
-  size_t room =
-      job->output_cap - std::min(job->output_cap, stream->text.size());
-  stream->text.append(buffer.get(), std::min<size_t>(size, room));
+  Keep(job, stream, {buffer.get(), static_cast<size_t>(size)});
 
   TimePoint drain =
       job->timers[static_cast<size_t>(Watch::kDrain) - kFirstTimer];
   if (drain != TimePoint())
     ArmDrain(job, job->timed_out ? kTimedOutDrain : options.drain);
+}
+
+void Launcher::Impl::Keep(Job* job, Stream* stream, std::string_view text) {
+  stream->bytes += text.size();
+  size_t room =
+      job->output_cap - std::min(job->output_cap, stream->text.size());
+  stream->text.append(text.substr(0, room));
 }
 
 /// Idempotent. A job that loses its last stream early needs its pidfd now.
@@ -200,6 +218,11 @@ void Launcher::Impl::CloseStream(Job* job, Stream* stream) {
     List(job, Job::Listed::kNowhere);
   else if (!OpenPidfd(job))
     SetTimer(job, Watch::kPoll, steady_clock::now() + job->poll_interval);
+}
+
+void Launcher::Impl::CloseStreams(Job* job) {
+  for (Stream& stream : job->streams)
+    CloseStream(job, &stream);
 }
 
 void Launcher::Impl::OnExit(Job* job) {
@@ -265,7 +288,8 @@ void Launcher::Impl::OnPoll(Job* job) {
 }
 
 void Launcher::Impl::FinishIfDone(Job* job) {
-  if (job->state != Job::State::kExited || job->StreamsOpen())
+  if (job->state != Job::State::kExited ||
+      (job->Planned() && AdvanceLine(job)) || job->StreamsOpen())
     return;
   if (job->times.drained == TimePoint())
     job->times.drained = steady_clock::now();
@@ -297,9 +321,9 @@ void Launcher::Impl::FinishIfDone(Job* job) {
                                      : Finished::Cause::kExited;
     result.core_dumped = reaped.core_dumped;
   }
-  result.user_cpu = ToDuration(reaped.usage.ru_utime);
-  result.system_cpu = ToDuration(reaped.usage.ru_stime);
-  result.max_rss_kib = reaped.usage.ru_maxrss;
+  job->usage.Add(reaped.usage);
+  if (job->Planned())
+    EndLine(job, &result);
   Finish(job, std::move(result));
 }
 
@@ -321,6 +345,12 @@ void Launcher::Impl::Finish(Job* job, Finished result) {
   result.error_output_bytes = job->streams[1].bytes;
   result.output_complete = job->output_complete;
   result.engine = job->engine;
+  result.shell_reason = std::move(job->shell_reason);
+  if (job->leader > 0)
+    job->usage.Add(ReapChild(job->leader, -1).usage);
+  result.user_cpu = job->usage.user_cpu;
+  result.system_cpu = job->usage.system_cpu;
+  result.max_rss_kib = job->usage.max_rss_kib;
   job->times.reaped = steady_clock::now();
   result.times = job->times;
   finished.push_back(std::move(result));
@@ -328,8 +358,7 @@ void Launcher::Impl::Finish(Job* job, Finished result) {
   for (size_t i = 0; i < kTimers; ++i)
     CancelTimer(job, static_cast<Watch>(i + kFirstTimer));
   List(job, Job::Listed::kNowhere);
-  ReleaseBlock(std::move(job->block));
-  jobs.erase(job->id);
+  RemoveJob(job);
 
   // Its descriptors are free now: one that does without gets its pidfd.
   if (!late.empty())
@@ -343,9 +372,11 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
   switch (job->state) {
     case Job::State::kWaiting:
       std::erase(waiting, job->id);
+      CloseStreams(job);
       FinishNotStarted(job, {ECANCELED, "kill", ""});
       return {};
     case Job::State::kStarting:
+      job->killed |= EndsByDefault(signal);
       if (signal != 0 && job->pending_signal != SIGKILL)
         job->pending_signal = signal;
       if (signal == SIGKILL && !threads->KillChild(job->id)) {
@@ -357,14 +388,21 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
     case Job::State::kExited:
       break;
   }
+  job->killed |= EndsByDefault(signal);
   if (job->group == Command::Group::kOwn) {
-    if (kill(-job->pid, signal) == 0)
+    pid_t group = job->pid;
+    if (job->leader > 0) {
+      // The child may not have come to its setpgid(2) yet.
+      group = job->leader;
+      (void)setpgid(job->pid, group);
+    }
+    if (kill(-group, signal) == 0)
       return {};
     // The child has not come to its setpgid(2) yet, nor to its exec.
-    if (errno == ESRCH && setpgid(job->pid, job->pid) == 0 &&
-        kill(-job->pid, signal) == 0)
+    if (errno == ESRCH && setpgid(job->pid, group) == 0 &&
+        kill(-group, signal) == 0)
       return {};
-    if (errno == EACCES && kill(-job->pid, signal) == 0)
+    if (errno == EACCES && kill(-group, signal) == 0)
       return {};  // It came to both in between.
   }
   int sent = SignalChild(job->pid, job->pidfd.get(), signal);
@@ -375,7 +413,7 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
 
 /// May finish the job.
 void Launcher::Impl::DropOutput(Job* job) {
-  job->drop_output |= job->state == Job::State::kWaiting;
+  job->drop_output |= job->state == Job::State::kWaiting || job->line;
   for (Stream& stream : job->streams) {
     job->output_complete &= !stream.fd;
     CloseStream(job, &stream);

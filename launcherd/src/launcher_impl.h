@@ -1,6 +1,7 @@
-// The state of a Launcher and what works on it. In three files: launcher.cc
+// The state of a Launcher and what works on it. In four files: launcher.cc
 // (life, engines, waiting), launcher_start.cc (from a Command to a child),
-// launcher_events.cc (from an event to a Finished).
+// launcher_line.cc (from a command line to its programs), launcher_events.cc
+// (from an event to a Finished).
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -19,6 +20,7 @@
 #include "job.h"
 #include "launcher/launcher.h"
 #include "path_lookup.h"
+#include "shell.h"
 #include "spawn_threads.h"
 #include "template_cache.h"
 
@@ -36,11 +38,14 @@ struct Launcher::Impl {
   Impl(Options wanted, EventLoop made_loop,
        std::unique_ptr<TemplateCache> made_cache)
       : options(std::move(wanted)),
+        shell(options.shell_path),
         loop(std::move(made_loop)),
         cache(std::move(made_cache)) {}
   ~Impl();
 
   Result<ChildId> Spawn(const Command& command);
+  Result<ChildId> SpawnLine(const char* line, const Command& command);
+  std::string WhyShell(const char* line, const Command& command);
   Result<Finished> Wait(milliseconds timeout, const sigset_t* mask);
   Result<void> Kill(Job* job, int signal);
   void DropOutput(Job* job);
@@ -53,10 +58,17 @@ struct Launcher::Impl {
   void RestoreFdLimit();
 
   // Starting.
-  Result<std::string> ResolveExecutable(const Command& command,
-                                        const LaunchBlock& block);
+  using Block = std::unique_ptr<LaunchBlock>;
+  Result<Block> StoreCommand(const Command& command);
+  Result<void> SetExecutable(const Command& command, LaunchBlock* block);
+  Result<void> UseTemplate(const std::string& path);
+  Job* AddJob(const Command& command, TimePoint requested);
+  void RemoveJob(Job* job);
+  Result<ChildId> Launch(Job* job);
+  Result<void> StartOrWait(Job* job);
   Result<void> Start(Job* job);
   Result<void> StartOnce(Job* job, bool* refused);
+  Result<Fd> OpenStream(Job* job, Watch watch);
   Result<void> OpenStreams(Job* job, std::array<int, 3>* sources,
                            std::vector<Fd>* given);
   Result<void> RunEngine(Job* job, std::vector<Fd> given, bool* refused);
@@ -67,9 +79,20 @@ struct Launcher::Impl {
   bool PutOff(Job* job, const Error& error);
   void RetryWaiting();
   bool AnyRunning() const { return jobs.size() > waiting.size(); }
-  std::unique_ptr<LaunchBlock> TakeBlock();
-  void ReleaseBlock(std::unique_ptr<LaunchBlock> block);
+  Block TakeBlock();
+  void ReleaseBlock(Block block);
   void TakeTimes(Job* job);
+
+  // Command lines.
+  Result<Block> StoreShell(const char* line, const Command& command);
+  void PrepareProgram(Job* job);
+  void GiveToShell(Job* job, const Error& error);
+  bool AdvanceLine(Job* job);
+  void StartNext(Job* job);
+  void NoteDeath(Job* job, int signal, bool core_dumped);
+  void EndLine(Job* job, Finished* result);
+  std::unique_ptr<ShellLine> TakeLine();
+  void ReleaseLine(Job* job);
 
   // Pidfds.
   void WatchExit(Job* job);
@@ -80,11 +103,13 @@ struct Launcher::Impl {
   // Events.
   void Handle(uint64_t token);
   void OnReadable(Job* job, Stream* stream);
+  void Keep(Job* job, Stream* stream, std::string_view text);
   void OnExit(Job* job);
   void OnPoll(Job* job);
   void OnHeld(Job* job);
   void ArmDrain(Job* job, milliseconds drain);
   void CloseStream(Job* job, Stream* stream);
+  void CloseStreams(Job* job);
   void FinishIfDone(Job* job);
   void FinishNotStarted(Job* job, Error error);
   void Finish(Job* job, Finished result);
@@ -92,6 +117,7 @@ struct Launcher::Impl {
   void CancelTimer(Job* job, Watch watch);
 
   Options options;
+  SystemShell shell;
   EventLoop loop;
   std::unique_ptr<TemplateCache> cache;
   PathLookup lookup;
@@ -109,7 +135,8 @@ struct Launcher::Impl {
 
   /// Jobs whose child may still be in its block, and blocks free for use.
   std::deque<uint64_t> leaving;
-  std::vector<std::unique_ptr<LaunchBlock>> free_blocks;
+  std::vector<Block> free_blocks;
+  std::vector<std::unique_ptr<ShellLine>> free_lines;
 
   std::list<Job*> with_pidfd;  ///< These could do without until end of file.
   std::list<Job*> late;        ///< These do without.

@@ -60,7 +60,7 @@ bool SpareDescriptors(const Pipe& pipe) {
 
 }  // namespace
 
-std::unique_ptr<LaunchBlock> Launcher::Impl::TakeBlock() {
+Launcher::Impl::Block Launcher::Impl::TakeBlock() {
   // Two are looked at for each one taken, so that this keeps up without ever
   // walking the list.
   for (int i = 0; i < 2 && !leaving.empty(); ++i) {
@@ -79,12 +79,12 @@ std::unique_ptr<LaunchBlock> Launcher::Impl::TakeBlock() {
   }
   if (free_blocks.empty())
     return std::make_unique<LaunchBlock>();
-  std::unique_ptr<LaunchBlock> block = std::move(free_blocks.back());
+  Block block = std::move(free_blocks.back());
   free_blocks.pop_back();
   return block;
 }
 
-void Launcher::Impl::ReleaseBlock(std::unique_ptr<LaunchBlock> block) {
+void Launcher::Impl::ReleaseBlock(Block block) {
   constexpr size_t kKept = 64;
   if (block)
     block->ReleaseDescriptors();
@@ -101,44 +101,47 @@ void Launcher::Impl::TakeTimes(Job* job) {
   job->times.exec_called = to_time(report.exec_ns);
 }
 
-Result<std::string> Launcher::Impl::ResolveExecutable(
-    const Command& command, const LaunchBlock& block) {
-  std::string path = command.path ? command.path : command.argv[0];
-  if (!command.path && path.find('/') == path.npos) {
-    Result<std::string> found =
-        lookup.Find(path, block.Env("PATH"), {command.cwd_fd, command.cwd});
-    if (!found.ok())
-      return found;
-    path = std::move(found.value());
-  }
-  Result<SpawnTemplate*> spawn_template = cache->Get(path);
-  if (!spawn_template.ok())
-    return spawn_template.error();
-  if (spawn_template.value())
-    ++spawn_template.value()->launches;
-  return path;
-}
-
-Result<ChildId> Launcher::Impl::Spawn(const Command& command) {
-  TimePoint requested = steady_clock::now();
-  std::unique_ptr<LaunchBlock> block = TakeBlock();
+Result<Launcher::Impl::Block> Launcher::Impl::StoreCommand(
+    const Command& command) {
+  Block block = TakeBlock();
   block->child.plan.mask = child_mask;
   Result<void> stored = block->Store(command, environ);
   if (!stored.ok()) {
     ReleaseBlock(std::move(block));
     return stored.error();
   }
-  Result<std::string> executable = ResolveExecutable(command, *block);
-  if (!executable.ok()) {
-    ReleaseBlock(std::move(block));
-    return executable.error();
-  }
-  block->SetExecutable(std::move(executable.value()));
+  return block;
+}
 
+Result<void> Launcher::Impl::SetExecutable(const Command& command,
+                                           LaunchBlock* block) {
+  std::string path = command.path ? command.path : command.argv[0];
+  if (!command.path && path.find('/') == path.npos) {
+    Result<std::string> found =
+        lookup.Find(path, block->Env("PATH"), {command.cwd_fd, command.cwd});
+    if (!found.ok())
+      return found.error();
+    path = std::move(found.value());
+  }
+  Result<void> usable = UseTemplate(path);
+  if (usable.ok())
+    block->SetExecutable(std::move(path));
+  return usable;
+}
+
+Result<void> Launcher::Impl::UseTemplate(const std::string& path) {
+  Result<SpawnTemplate*> spawn_template = cache->Get(path);
+  if (!spawn_template.ok())
+    return spawn_template.error();
+  if (spawn_template.value())
+    ++spawn_template.value()->launches;
+  return {};
+}
+
+Job* Launcher::Impl::AddJob(const Command& command, TimePoint requested) {
   auto owned = std::make_unique<Job>();
   Job* job = owned.get();
   job->id = next_id++;
-  job->block = std::move(block);
   job->group = command.group;
   job->output_cap = command.output_cap;
   job->timeout = command.timeout;
@@ -146,23 +149,56 @@ Result<ChildId> Launcher::Impl::Spawn(const Command& command) {
   job->times.requested = requested;
   job->had_others = AnyRunning();
   jobs.emplace(job->id, std::move(owned));
+  return job;
+}
 
-  Result<void> started = Start(job);
-  if (!started.ok() && job->had_others && IsShortage(started.error().code) &&
-      job->block->HoldDescriptors().ok()) {
-    waiting.push_back(job->id);
-    ++statistics.deferred;
-  } else if (!started.ok()) {
-    ReleaseBlock(std::move(job->block));
-    jobs.erase(job->id);
+void Launcher::Impl::RemoveJob(Job* job) {
+  ReleaseBlock(std::move(job->block));
+  ReleaseLine(job);
+  jobs.erase(job->id);
+}
+
+Result<ChildId> Launcher::Impl::Spawn(const Command& command) {
+  TimePoint requested = steady_clock::now();
+  Result<Block> block = StoreCommand(command);
+  if (!block.ok())
+    return block.error();
+  Result<void> found = SetExecutable(command, block.value().get());
+  if (!found.ok()) {
+    ReleaseBlock(std::move(block.value()));
+    return found.error();
+  }
+  Job* job = AddJob(command, requested);
+  job->block = std::move(block.value());
+  return Launch(job);
+}
+
+Result<ChildId> Launcher::Impl::Launch(Job* job) {
+  Result<void> started = StartOrWait(job);
+  if (!started.ok()) {
+    RemoveJob(job);
     return started.error();
   }
   ++statistics.launches;
   return ChildId{job->id};
 }
 
-/// After an Error the job holds nothing but its block.
+/// After an Error the job holds nothing that Start() took for it.
+Result<void> Launcher::Impl::StartOrWait(Job* job) {
+  Result<void> started = Start(job);
+  if (!started.ok() && job->had_others && IsShortage(started.error().code) &&
+      job->block->HoldDescriptors().ok()) {
+    waiting.push_back(job->id);
+    ++statistics.deferred;
+    return {};
+  }
+  return started;
+}
+
+/// After an Error the job holds what it held before.
 Result<void> Launcher::Impl::Start(Job* job) {
+  const bool had_stream[] = {bool{job->streams[0].fd},
+                             bool{job->streams[1].fd}};
   for (;;) {
     bool refused = false;
     Result<void> started = StartOnce(job, &refused);
@@ -171,8 +207,9 @@ Result<void> Launcher::Impl::Start(Job* job) {
         DropOutput(job);
       return started;
     }
-    for (Stream& stream : job->streams)
-      CloseStream(job, &stream);
+    for (size_t i = 0; i < job->streams.size(); ++i)
+      if (!had_stream[i])
+        CloseStream(job, &job->streams[i]);
     if (refused && options.engine == Engine::kAuto) {
       statistics.refusals += started.error().ToString() + "; ";
       if (Result<void> stepped = UsePosixSpawn(); !stepped.ok())
@@ -202,25 +239,40 @@ Result<void> Launcher::Impl::StartOnce(Job* job, bool* refused) {
   return RunEngine(job, std::move(given), refused);
 }
 
+/// Returns the child's end.
+Result<Fd> Launcher::Impl::OpenStream(Job* job, Watch watch) {
+  Stream* stream = &job->streams[static_cast<size_t>(watch)];
+  if (stream->fd) {
+    // A program before this one has left it to a process that still runs.
+    std::string link = "/proc/self/fd/" + std::to_string(stream->fd.get());
+    Fd end(open(link.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!end)
+      return Error{errno, "open", link};
+    return AboveStdio(std::move(end));
+  }
+  Result<Pipe> pipe = MakePipe();
+  if (!pipe.ok())
+    return pipe.error();
+  if (job->had_others && !SpareDescriptors(pipe.value()))
+    return Error{EMFILE, "pipe2", ""};
+  Result<void> added = loop.Add(pipe.value().read_end.get(), job->Token(watch));
+  if (!added.ok())
+    return added.error();
+  stream->fd = std::move(pipe.value().read_end);
+  return std::move(pipe.value().write_end);
+}
+
 Result<void> Launcher::Impl::OpenStreams(Job* job, std::array<int, 3>* sources,
                                          std::vector<Fd>* given) {
   const Stdio* stdio[] = {&job->block->in, &job->block->out, &job->block->err};
   for (int target = 0; target < 3; ++target) {
     Fd source;
     if (stdio[target]->kind == Stdio::Kind::kCapture) {
-      Result<Pipe> pipe = MakePipe();
-      if (!pipe.ok())
-        return pipe.error();
-      if (job->had_others && !SpareDescriptors(pipe.value()))
-        return Error{EMFILE, "pipe2", ""};
       Watch watch = target == 1 ? Watch::kOutput : Watch::kErrorOutput;
-      Stream* stream = &job->streams[static_cast<size_t>(watch)];
-      Result<void> added =
-          loop.Add(pipe.value().read_end.get(), job->Token(watch));
-      if (!added.ok())
-        return added;
-      stream->fd = std::move(pipe.value().read_end);
-      source = std::move(pipe.value().write_end);
+      Result<Fd> end = OpenStream(job, watch);
+      if (!end.ok())
+        return end.error();
+      source = std::move(end.value());
     } else if (stdio[target]->kind == Stdio::Kind::kFd) {
       int fd = stdio[target]->fd;
       if (fd > 2 || fd == target) {
@@ -317,17 +369,22 @@ void Launcher::Impl::OnThreadDone(Job* job, Result<Started> result) {
     return;
   }
   job->state = Job::State::kWaiting;
-  for (Stream& stream : job->streams)
-    CloseStream(job, &stream);
   // Its thread and those of others may have taken each other's room: then it is
   // to have another try alone.
   job->had_others |= job->start != thread_starts;
-  if (!PutOff(job, result.error()))
-    FinishNotStarted(job, result.error());
+  if (PutOff(job, result.error()))
+    return;
+  if (job->Planned() && !job->killed && !job->timed_out) {
+    GiveToShell(job, result.error());
+    StartNext(job);
+    return;
+  }
+  CloseStreams(job);
+  FinishNotStarted(job, result.error());
 }
 
 /// Lets a job that met a shortage in the child wait for another one to end, if
-/// that can help and nothing is done twice. It must hold nothing but its block.
+/// that can help and nothing is done twice. It must have no child.
 bool Launcher::Impl::PutOff(Job* job, const Error& error) {
   if (!IsShortage(error.code) || !job->had_others || job->pending_signal != 0 ||
       job->timed_out || job->block->HasActions())
@@ -353,6 +410,7 @@ void Launcher::Impl::RetryWaiting() {
       return;
     waiting.pop_front();
     if (!started.ok()) {
+      CloseStreams(job);
       FinishNotStarted(job, started.error());
       continue;
     }

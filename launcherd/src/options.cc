@@ -25,6 +25,13 @@ Result<Launcher::Options> Launcher::Options::FromEnvironment() {
       return Error{EINVAL, "LAUNCHER_ENGINE",
                    std::string(text) + "; use auto, clone3 or posix_spawn"};
   }
+  if (const char* text = getenv("LAUNCHER_SHELL")) {
+    if (text == std::string_view("always"))
+      options.shell = ShellUse::kAlways;
+    else if (text != std::string_view("auto"))
+      return Error{EINVAL, "LAUNCHER_SHELL",
+                   std::string(text) + "; use auto or always"};
+  }
   if (const char* text = getenv("LAUNCHER_DRAIN_MS")) {
     std::string_view digits = text;
     int64_t milliseconds = -1;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "sys.h"
 
 namespace launcher {
@@ -26,7 +28,29 @@ Reaped FromWait4(pid_t pid) {
   return reaped;
 }
 
+std::chrono::microseconds ToDuration(const timeval& time) {
+  return std::chrono::seconds(time.tv_sec) +
+         std::chrono::microseconds(time.tv_usec);
+}
+
+void Fill(const siginfo_t& info, Reaped* reaped) {
+  if (info.si_pid == 0) {
+    reaped->state = Reaped::State::kRunning;
+    return;
+  }
+  reaped->state = Reaped::State::kReaped;
+  reaped->signaled = info.si_code != CLD_EXITED;
+  reaped->core_dumped = info.si_code == CLD_DUMPED;
+  reaped->code = info.si_status;
+}
+
 }  // namespace
+
+void Usage::Add(const rusage& usage) {
+  user_cpu += ToDuration(usage.ru_utime);
+  system_cpu += ToDuration(usage.ru_stime);
+  max_rss_kib = std::max<int64_t>(max_rss_kib, usage.ru_maxrss);
+}
 
 Reaped ReapChild(pid_t pid, int pidfd) {
   Reaped reaped;
@@ -40,14 +64,15 @@ Reaped ReapChild(pid_t pid, int pidfd) {
     return FromWait4(pid);
   if (ret < 0)
     return reaped;
-  if (info.si_pid == 0) {
-    reaped.state = Reaped::State::kRunning;
-    return reaped;
-  }
-  reaped.state = Reaped::State::kReaped;
-  reaped.signaled = info.si_code != CLD_EXITED;
-  reaped.core_dumped = info.si_code == CLD_DUMPED;
-  reaped.code = info.si_status;
+  Fill(info, &reaped);
+  return reaped;
+}
+
+Reaped PeekChild(pid_t pid) {
+  Reaped reaped;
+  siginfo_t info = {};
+  if (sys::Waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, nullptr) == 0)
+    Fill(info, &reaped);
   return reaped;
 }
 

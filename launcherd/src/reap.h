@@ -8,7 +8,19 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <chrono>
+#include <cstdint>
+
 namespace launcher {
+
+/// What children that have been reaped have used.
+struct Usage {
+  std::chrono::microseconds user_cpu{};
+  std::chrono::microseconds system_cpu{};
+  int64_t max_rss_kib = 0;
+
+  void Add(const rusage& usage);
+};
 
 struct Reaped {
   enum class State { kReaped, kRunning, kLost };
@@ -23,6 +35,9 @@ struct Reaped {
 /// that is refused or `pidfd` is negative, or wait4(2) where waitid is. kLost:
 /// no such child, or all of them are refused.
 Reaped ReapChild(pid_t pid, int pidfd);
+
+/// The same, but leaves the child to be reaped; no usage.
+Reaped PeekChild(pid_t pid);
 
 /// Whether the child has ended; leaves it to be reaped.
 /// Returns 1, 0, or -errno if the system does not say.

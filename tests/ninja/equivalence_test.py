@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs every scenario of scenarios.py with upstream's ninja and with ours; any difference in what can be observed is a failure.
 
-Environment: NINJA (ours), NINJA_UPSTREAM. LAUNCHER_ENGINE limits the run to one engine; without it every engine is run.
+Environment: NINJA (ours), NINJA_UPSTREAM. LAUNCHER_ENGINE limits the run to one engine; without it every engine is run, and the first
+one also with the shell for every command.
 """
 
 import dataclasses
@@ -14,13 +15,14 @@ import scenarios
 
 
 class EquivalenceTest(unittest.TestCase):
-    def check(self, scenario: harness.Scenario, engine: str) -> None:
+    def check(self, scenario: harness.Scenario, engine: str, shell: str) -> None:
         refusal = harness.clone3_refusal() if engine == "clone3" else ""
         if refusal:
             self.skipTest(refusal)
-        upstream = harness.execute(scenario, harness.NINJA_UPSTREAM, harness.NINJA_UPSTREAM, engine)
+        env = {"LAUNCHER_SHELL": shell} if shell != "auto" else {}
+        upstream = harness.execute(scenario, harness.NINJA_UPSTREAM, harness.NINJA_UPSTREAM, engine, env)
         self.assertEqual(upstream.left_over, tuple(scenario.leaves), "the scenario does not tell what upstream leaves behind")
-        ours = harness.execute(scenario, harness.NINJA, harness.NINJA_UPSTREAM, engine)
+        ours = harness.execute(scenario, harness.NINJA, harness.NINJA_UPSTREAM, engine, env)
         differences = describe_differences(upstream, ours)
         if not scenario.differs:
             self.assertFalse(differences, "\nours differs from upstream (-):\n" + "\n".join(differences))
@@ -56,12 +58,13 @@ def add_tests() -> None:
     names = [scenario.name for scenario in scenarios.SCENARIOS]
     assert len(set(names)) == len(names), "two scenarios have one name"
 
-    def method(scenario: harness.Scenario, engine: str) -> Callable[[EquivalenceTest], None]:
-        return lambda self: self.check(scenario, engine)
+    def method(scenario: harness.Scenario, engine: str, shell: str) -> Callable[[EquivalenceTest], None]:
+        return lambda self: self.check(scenario, engine, shell)
 
+    ways = [(engine, "auto") for engine in harness.engines()] + [(harness.engines()[0], "always")]
     for scenario in scenarios.SCENARIOS:
-        for engine in harness.engines():
-            setattr(EquivalenceTest, f"test_{scenario.name}__{engine}", method(scenario, engine))
+        for engine, shell in ways:
+            setattr(EquivalenceTest, f"test_{scenario.name}__{engine}_{shell}", method(scenario, engine, shell))
 
 
 add_tests()

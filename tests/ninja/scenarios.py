@@ -188,7 +188,7 @@ FAILING = [
     one("child_dies_and_shell_goes_on", "sh -c 'kill -KILL $$'; echo code $?; touch out"),
     edges("killed_job_with_k_0", "a: echo partial > a; kill -TERM $$\nb: touch b", args=["-j1", "-k0"]),
     edges("killed_child_with_k_0", "a: echo partial > a; sh -c 'kill -TERM $$'\nb: touch b", args=["-j1", "-k0"]),
-    one("missing_program", "no-such-program --flag"),
+    one("missing_programs", "no-such-program --flag"),
     one("missing_program_with_path", "./no/such/program"),
     one("not_executable", "./plain", files={"plain": "#!/bin/sh\n"}),
     one("directory_as_program", "./dir", files={"dir/file": ""}),
@@ -406,4 +406,33 @@ PARALLEL = [
     edges("jobserver_pipe_is_refused", ALL_GOOD, env={"MAKEFLAGS": " -j3 --jobserver-auth=3,4"}, unordered=True),
 ]
 
-SCENARIOS: List[Scenario] = BUILDING + FAILING + DEPENDENCIES + OUTPUT + CONSOLE + INTERRUPTED + CHILD_STATE + PARALLEL
+# Commands that need no shell. Those of the other lists need it nearly all, which is as good a test.
+DIES = "python3 -c 'import os, resource, sys; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); os.kill(os.getpid(), int(sys.argv[1]))'"
+WITHOUT_SHELL = [
+    edges("plain_programs", "a: touch a\nb: cp a b\nc: ls -d a b", args=["-j1"]),
+    edges("quotes", """a: python3 -c 'import sys; print(sys.argv[1:])' a"b c"d '$x' \\$y "\\"z" "" '' \\\\""", args=["-j1"]),
+    edges("whole_environment", "a: env\nb: X=1 HOME=/nowhere env\nc: cd /usr/share && env", args=["-j1", "-k0"],
+          env={"not-a-name": "1", "PWD": "/wrong", "OLDPWD": "/tmp"}),
+    edges("cmake_idioms", """a: : && touch a && :
+b: cd /usr/share && ls -d . ..
+c: : && cmake -E rm -f c && touch c && :
+d: cd / && cmake -E echo one && cmake -E echo two""", args=["-j1"]),
+    edges("sequence_stops", "a: touch a && false && touch b\nc: touch c && ls nothing-there && touch d\ne: touch e && exit 7", args=["-j1", "-k0"]),
+    edges("redirections", "a: ls -d . > a\nb: cat < a >> b\nc: ls nothing-there . > c 2>&1\nd: ls nothing-there 2> d && touch e", args=["-j1", "-k0"]),
+    edges("cannot_redirect", "a: ls > no/a\nb: cat < nothing-there\nc: touch c && cat < nothing-there && touch d", args=["-j1", "-k0"]),
+    edges("direct_missing_program", "a: nothing-there a\nb: ./nothing-there\nc: touch c && nothing-there 'x\ty' && touch d\nd: /usr\ne: 'not there'",
+          args=["-j1", "-k0"]),
+    Scenario("direct_script", rule("r", "./script $out") + "build a: r\n", files={"script": "touch $1; echo ran $0"},
+             start="chmod 755 script; exec \"$@\"", args=["-j1"]),
+    edges("missing_directory", "a: cd nothing-there && touch a\nb: touch b && cd nothing-there && touch c", args=["-j1", "-k0"]),
+    edges("only_constants", "a: true\nb: :\nc: false\nd: exit 3\ne: exit 0", args=["-j1", "-k0"]),
+    *(edges(f"direct_death_of_{number}", f"a: {DIES} {number}\nb: : && {DIES} {number} && :\nc: {DIES} {number} 2> log\nd: exec {DIES} {number}",
+            args=["-j1", "-k0"]) for number in (6, 9, 11, 13, 14)),
+    # What ends ninja's own jobs when it is interrupted is a failure when it comes from elsewhere.
+    *(edges(f"direct_death_of_{number}", f"a: {DIES} {number}\nb: touch b && {DIES} {number}", args=["-j1", "-k0"]) for number in (1, 2, 15)),
+    edges("exec_dies", "a: exec " + DIES + " 15\nb: touch b", args=["-j1", "-k0"]),
+    one("console_without_shell", "ls -d . nothing-there", "pool = console"),
+    one("empty_path", "ls -d .", env={"PATH": ""}),
+]
+
+SCENARIOS: List[Scenario] = BUILDING + FAILING + DEPENDENCIES + OUTPUT + CONSOLE + INTERRUPTED + CHILD_STATE + PARALLEL + WITHOUT_SHELL

@@ -107,6 +107,10 @@ struct Finished {
   int64_t max_rss_kib = 0;  ///< Peak resident set in KiB, ru_maxrss.
   Timeline times;
   Engine engine = Engine::kAuto;  ///< The one that was used.
+
+  /// Of SpawnLine(): why the shell has run the line, such as "glob '*'"; empty
+  /// if it ran without.
+  std::string shell_reason;
 };
 
 /// A process other than the child that keeps a captured stream open.
@@ -127,6 +131,8 @@ struct Statistics {
   uint64_t template_stale = 0;      ///< Executable had changed; made again.
   uint64_t template_evictions = 0;  ///< Least recently used, dropped.
   uint64_t late_pidfds = 0;         ///< Children without a pidfd for a while.
+  uint64_t lines = 0;               ///< Accepted by SpawnLine().
+  uint64_t shells = 0;              ///< Of these, run by the shell.
   std::string refusals;  ///< "clone3: Operation not permitted; ..." or empty.
 };
 
@@ -157,8 +163,15 @@ class Launcher {
     std::function<void(const Held&)> on_held;
     std::chrono::milliseconds held_after{5000};
 
-    /// LAUNCHER_ENGINE=auto|clone3|posix_spawn and LAUNCHER_DRAIN_MS=N (0 or
-    /// more) over the defaults. Errors: EINVAL, step the name of the variable.
+    /// When SpawnLine() takes the shell. kAuto: for what only the shell can do.
+    enum class ShellUse : uint8_t { kAuto, kAlways };
+    ShellUse shell = ShellUse::kAuto;
+    /// The shell; its argv[0] is "/bin/sh" whatever this says.
+    std::string shell_path = "/bin/sh";
+
+    /// LAUNCHER_ENGINE=auto|clone3|posix_spawn, LAUNCHER_SHELL=auto|always and
+    /// LAUNCHER_DRAIN_MS=N (0 or more) over the defaults. Errors: EINVAL, step
+    /// the name of the variable.
     static Result<Options> FromEnvironment();
   };
 
@@ -192,6 +205,31 @@ class Launcher {
   /// is refused: ENOSYS, EPERM, EINVAL, E2BIG (step "clone3"). After an Error
   /// there is no process and no descriptor, and nothing to Wait for.
   Result<ChildId> Spawn(const Command& command);
+
+  /// Runs a command line as `/bin/sh -c line` would, sh(1), with the rest of
+  /// `command` (argv empty, path null) as the shell's surroundings. The shell
+  /// itself is left out where the same comes of it: a line of plain commands
+  /// joined by && is then one or more children, one after the other, each
+  /// started from within Wait() when the one before has ended with 0. They
+  /// share process group and pipe, and all that an observer of files, streams,
+  /// arguments, environment, directory and status can see is as the shell of
+  /// this system (dash, bash 5.2, busybox) makes it. What is not:
+  ///
+  ///   - the parent of a program is the launcher where it would be the shell;
+  ///   - the first program leads the process group where the shell would.
+  ///
+  /// A program that cannot be started this way, for any reason, is given to the
+  /// shell with the rest of the line: its words and its status come back.
+  /// Finished has cause and code of the line as the shell would end: with 128 +
+  /// n and its notice ("Segmentation fault") where a signal kills a program.
+  /// After a Kill() no further program of the line is started.
+  ///
+  /// Errors: as Spawn(), about the shell; EINVAL if argv or path are set.
+  Result<ChildId> SpawnLine(const char* line, const Command& command);
+
+  /// Why SpawnLine() would use the shell, empty if it would not. Starts
+  /// nothing and does not look for the programs.
+  std::string WhyShell(const char* line, const Command& command);
 
   /// Hands back the next child that has ended: process and output. The zombie
   /// is kept until both have come, so that its process group stays its own.

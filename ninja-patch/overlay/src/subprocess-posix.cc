@@ -7,6 +7,7 @@
 
 #include <chrono>
 
+#include "launch_tool.h"
 #include "launcher/launcher.h"
 #include "metrics.h"
 #include "subprocess.h"
@@ -15,7 +16,6 @@
 using launcher::Finished;
 using launcher::Launcher;
 using launcher::Result;
-using launcher::Stdio;
 
 namespace {
 
@@ -59,7 +59,7 @@ void WarnHeld(const launcher::Held& held, const std::string& command) {
 }  // namespace
 
 void Subprocess::NotStarted(const launcher::Error& error) {
-  output_ = "ninja: cannot start '/bin/sh': " + error.ToString();
+  output_ += "ninja: cannot start the command: " + error.ToString();
   if (error.code == E2BIG) {
     output_ += "; the command has " + std::to_string(command_.size()) +
                " bytes, use a response file (rspfile)";
@@ -69,6 +69,9 @@ void Subprocess::NotStarted(const launcher::Error& error) {
 
 void Subprocess::Ended(Finished* result) {
   output_ = std::move(result->output);
+  if (g_explain_launch && !result->shell_reason.empty())
+    fprintf(stderr, "ninja launch: shell, %s: %s\n",
+            result->shell_reason.c_str(), Brief(command_).c_str());
   switch (result->cause) {
     case Finished::Cause::kExited:
       exit_status_ = static_cast<ExitStatus>(result->code);
@@ -163,17 +166,9 @@ void SubprocessSet::HandlePendingInterruption() {
 
 Subprocess* SubprocessSet::Add(const std::string& command, bool use_console) {
   Subprocess* subprocess = new Subprocess(command, use_console);
-  const char* argv[] = {"/bin/sh", "-c", command.c_str()};
-  launcher::Command job;
-  job.argv = argv;
-  job.inherit_fds = true;  // A jobserver may be among them.
+  launcher::Command job = JobSurroundings(use_console);
   job.tag = subprocess;
-  if (use_console) {
-    // It talks to the terminal, and gets the terminal's signals, itself.
-    job.in = job.out = job.err = Stdio::Inherit();
-    job.group = launcher::Command::Group::kInherit;
-  }
-  Result<launcher::ChildId> child = launcher_->Spawn(job);
+  Result<launcher::ChildId> child = launcher_->SpawnLine(command.c_str(), job);
   if (child.ok()) {
     subprocess->child_ = static_cast<uint64_t>(child.value());
   } else {
@@ -261,10 +256,12 @@ void SubprocessSet::Clear() {
 void SubprocessSet::PrintStatistics() const {
   launcher::Statistics statistics = launcher_->statistics();
   printf(
-      "launcher: engine %s, %llu launches, %llu failed, %llu deferred, "
+      "launcher: engine %s, %llu launches (%llu with the shell), %llu failed, "
+      "%llu deferred, "
       "templates %llu found %llu made %llu stale%s%s\n",
       launcher::EngineName(launcher_->engine()),
       static_cast<unsigned long long>(statistics.launches),
+      static_cast<unsigned long long>(statistics.shells),
       static_cast<unsigned long long>(statistics.failed),
       static_cast<unsigned long long>(statistics.deferred),
       static_cast<unsigned long long>(statistics.template_hits),

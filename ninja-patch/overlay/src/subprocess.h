@@ -61,8 +61,8 @@ struct SubprocessSet {
   SubprocessSet();
   ~SubprocessSet();
 
-  /// Starts /bin/sh -c `command`. Never null: a command that cannot be started
-  /// is a job that fails, with the reason as its output.
+  /// Starts what /bin/sh -c `command` would start. Never null: a command that
+  /// cannot be started is a job that fails, with the reason as its output.
   Subprocess* Add(const std::string& command, bool use_console = false);
 
   /// Waits until a job is done. True: interrupted, `interrupted_` says by what.

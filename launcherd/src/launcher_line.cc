@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "launcher_impl.h"
+#include "reap.h"
+
+namespace launcher {
+
+namespace {
+
+/// Adds to a file as one that had it open would; best effort.
+void AppendToFile(const std::string& path, const std::string& text) {
+  Fd fd(open(path.c_str(),
+             O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat file;
+  if (fd && fstat(fd.get(), &file) == 0 && S_ISREG(file.st_mode))
+    (void)!write(fd.get(), text.data(), text.size());
+}
+
+}  // namespace
+
+std::unique_ptr<ShellLine> Launcher::Impl::TakeLine() {
+  if (free_lines.empty())
+    return std::make_unique<ShellLine>(&shell);
+  std::unique_ptr<ShellLine> line = std::move(free_lines.back());
+  free_lines.pop_back();
+  return line;
+}
+
+void Launcher::Impl::ReleaseLine(Job* job) {
+  constexpr size_t kKept = 64;
+  if (!job->line)
+    return;
+  ReleaseBlock(job->line->Release());
+  if (free_lines.size() < kKept)
+    free_lines.push_back(std::move(job->line));
+}
+
+/// The launch of the shell itself.
+Result<Launcher::Impl::Block> Launcher::Impl::StoreShell(
+    const char* line, const Command& command) {
+  if (!command.argv.empty() || command.path)
+    return Error{EINVAL, "command", "a command line and argv or path"};
+  const char* argv[] = {"/bin/sh", "-c", line};
+  Command shell_command = command;
+  shell_command.argv = argv;
+  return StoreCommand(shell_command);
+}
+
+std::string Launcher::Impl::WhyShell(const char* line, const Command& command) {
+  if (options.shell == Options::ShellUse::kAlways)
+    return "LAUNCHER_SHELL=always";
+  Result<Block> block = StoreShell(line, command);
+  if (!block.ok())
+    return block.error().ToString();
+  std::string reason = ShellLine(&shell).Plan(*block.value());
+  ReleaseBlock(std::move(block.value()));
+  return reason;
+}
+
+Result<ChildId> Launcher::Impl::SpawnLine(const char* line,
+                                          const Command& command) {
+  TimePoint requested = steady_clock::now();
+  Result<Block> stored = StoreShell(line, command);
+  if (!stored.ok())
+    return stored.error();
+  Block block = std::move(stored.value());
+  block->SetExecutable(options.shell_path);
+
+  std::unique_ptr<ShellLine> plan;
+  std::string reason = "LAUNCHER_SHELL=always";
+  if (options.shell == Options::ShellUse::kAuto) {
+    plan = TakeLine();
+    reason = plan->Plan(*block);
+  }
+  // The shell may have to come in when the caller has closed them.
+  Result<void> ready;
+  if (reason.empty())
+    ready = block->HoldDescriptors();
+  else
+    ready = UseTemplate(options.shell_path);
+  if (!ready.ok()) {
+    ReleaseBlock(std::move(block));
+    return ready.error();
+  }
+
+  Job* job = AddJob(command, requested);
+  job->line = std::move(plan);
+  ++statistics.lines;
+  if (!reason.empty()) {
+    ++statistics.shells;
+    job->in_shell = true;
+    job->shell_reason = std::move(reason);
+    job->block = std::move(block);
+    return Launch(job);
+  }
+  job->line->Keep(std::move(block));
+  if (!job->line->Next()) {
+    ++statistics.launches;
+    ChildId id{job->id};
+    Finished result;
+    result.code = job->line->status();
+    Finish(job, std::move(result));
+    return id;
+  }
+  PrepareProgram(job);
+  return Launch(job);
+}
+
+/// Makes the launch of the line's current program, or else of the shell.
+void Launcher::Impl::PrepareProgram(Job* job) {
+  Result<std::string> path = job->line->FindProgram(&lookup);
+  if (!path.ok()) {
+    GiveToShell(job, path.error());
+    return;
+  }
+  Result<void> usable = UseTemplate(path.value());
+  if (usable.ok()) {
+    job->block = TakeBlock();
+    usable = job->line->StoreProgram(path.value(), job->block.get());
+    job->block->group_leader = std::max(job->leader, 0);
+  }
+  if (!usable.ok())
+    GiveToShell(job, usable.error());
+}
+
+void Launcher::Impl::GiveToShell(Job* job, const Error& error) {
+  ++statistics.shells;
+  job->shell_reason = std::string("cannot start '") + job->line->Program() +
+                      "': " + error.ToString();
+  job->in_shell = true;
+  ReleaseBlock(std::move(job->block));
+  job->block = job->line->TakeShell();
+  job->block->group_leader = std::max(job->leader, 0);
+}
+
+/// The current program of a planned line has ended. Starts what comes next; the
+/// job may be gone then. False if it is the end of the line.
+bool Launcher::Impl::AdvanceLine(Job* job) {
+  const bool may_go_on = !job->killed && !job->timed_out;
+  if (job->block && job->block->child.report.error != 0) {
+    Error error = job->block->ReportedError();
+    if (!may_go_on ||
+        ReapChild(job->pid, job->pidfd.get()).state == Reaped::State::kRunning)
+      return false;
+    job->pidfd.Reset();
+    if (PutOff(job, error))
+      return true;
+    GiveToShell(job, error);
+    StartNext(job);
+    return true;
+  }
+  if (!job->line->HasNext() && !job->StreamsOpen())
+    return false;
+
+  Reaped ended = PeekChild(job->pid);
+  if (ended.state != Reaped::State::kReaped)
+    return false;
+  if (ended.signaled) {
+    NoteDeath(job, ended.code, ended.core_dumped);
+    return false;
+  }
+  if (ended.code != 0 || !may_go_on || !job->line->HasNext() ||
+      !job->line->Next())
+    return false;
+
+  if (job->block)
+    TakeTimes(job);
+  ReleaseBlock(std::move(job->block));
+  job->pidfd.Reset();
+  // The first one stays as a zombie, for its process group.
+  if (job->group == Command::Group::kOwn && job->leader < 0)
+    job->leader = job->pid;
+  else
+    job->usage.Add(ReapChild(job->pid, -1).usage);
+  PrepareProgram(job);
+  StartNext(job);
+  return true;
+}
+
+/// Starts the next program of a line, or its shell, where one has run already.
+void Launcher::Impl::StartNext(Job* job) {
+  for (Watch watch :
+       {Watch::kDrain, Watch::kDrainLimit, Watch::kHeld, Watch::kPoll})
+    CancelTimer(job, watch);
+  List(job, Job::Listed::kNowhere);
+  job->state = Job::State::kWaiting;
+  job->pid = -1;
+  job->poll_interval = milliseconds(1);
+  job->times.exited = job->times.drained = TimePoint();
+  job->had_others = jobs.size() > waiting.size() + 1;
+  Result<void> started = StartOrWait(job);
+  if (!started.ok()) {
+    CloseStreams(job);
+    FinishNotStarted(job, started.error());
+  }
+}
+
+/// Does for a program that a signal has killed what its shell would do.
+void Launcher::Impl::NoteDeath(Job* job, int signal, bool core_dumped) {
+  // A Kill() would have met the shell as well.
+  if (job->noticed || job->killed || job->timed_out || job->line->DiesToo())
+    return;
+  job->noticed = true;
+  std::string notice = job->line->DeathNotice(signal, core_dumped);
+  ShellLine::ErrorTarget target = job->line->FindErrorTarget();
+  if (notice.empty())
+    return;
+  if (!target.path.empty()) {
+    AppendToFile(target.path, notice);
+    return;
+  }
+  const LaunchBlock& line = *job->line->surroundings();
+  Stdio stdio = target.fd == 2 ? line.err : target.fd == 1 ? line.out : Stdio();
+  if (stdio.kind == Stdio::Kind::kMerge) {
+    target.fd = 1;
+    stdio = line.out;
+  }
+  if (stdio.kind == Stdio::Kind::kCapture) {
+    Keep(job, &job->streams[target.fd - 1], notice);
+  } else if (stdio.kind == Stdio::Kind::kInherit && target.fd > 0) {
+    (void)!write(target.fd, notice.data(), notice.size());
+  } else if (stdio.kind == Stdio::Kind::kFd) {
+    (void)!write(stdio.fd, notice.data(), notice.size());
+  }
+}
+
+/// Makes the end of the last program that of the line.
+void Launcher::Impl::EndLine(Job* job, Finished* result) {
+  if (result->cause == Finished::Cause::kSignaled) {
+    NoteDeath(job, result->code, result->core_dumped);
+    if (job->noticed) {
+      result->cause = Finished::Cause::kExited;
+      result->code += 128;
+      result->core_dumped = false;
+    }
+  } else if (result->cause == Finished::Cause::kExited &&
+             job->line->status() >= 0) {
+    result->code = job->line->status();
+  }
+}
+
+}  // namespace launcher
