@@ -6,7 +6,7 @@ usage: ./configure.py [command] [options]
   (none)   install what is missing, obtain Ninja, build
   demo     build a real repository with upstream's ninja and with ours; compare
   test     build everything, run all tests, again under the sanitizers
-  bench    measure; writes reports to bench/results
+  bench    measure, for half an hour; writes reports to bench/results
   clean    remove the build directory
 
   --ninja-source=PATH  use this Ninja source (tarball or directory)
@@ -50,9 +50,19 @@ PACKAGES = [
     Package("libxxhash-dev", "hash of the template cache", ""),
     Package("ca-certificates", "to verify the servers sources come from", ""),
     Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test"),
-    Package("googletest", "its source, a CMake project to build", "test"),
+    Package("googletest", "its source, a CMake project to build", "test bench"),
+    Package("busybox-static", "one of the shells that command lines are compared with", "test"),
     Package("bsdutils", "script(1), gives a test a terminal", "test"),
     Package("clang", "compiles the demo's repository", "demo bench"),
+    Package("valgrind", "counts instructions", "bench"),
+    Package("meson", "writes manifests of the corpus", "bench"),
+    Package("generate-ninja", "gn, writes manifests of the corpus", "bench"),
+    Package("bison", "a project of the corpus looks for it", "bench"),
+    Package("libexpat1-dev", "a project of the corpus looks for it", "bench"),
+    Package("libffi-dev", "a project of the corpus looks for it", "bench"),
+    Package("libgmock-dev", "a project of the corpus looks for it", "bench"),
+    Package("libpcre2-dev", "a project of the corpus looks for it", "bench"),
+    Package("zlib1g-dev", "a project of the corpus looks for it", "bench"),
 ]
 
 
@@ -253,9 +263,10 @@ def command_build(args: argparse.Namespace) -> None:
 
 
 def measure(script: str, build: Path, tarball: Optional[Path], rounds: int, *more: str) -> None:
-    """Runs a program of bench/ on the two builds of Ninja."""
-    command = [sys.executable, str(ROOT / "bench" / script)]
-    command += ["--build-dir", str(build), "--rounds", str(rounds), *more]
+    """Runs a program of bench/ on the two builds of Ninja; rounds 0: it has none."""
+    command = [sys.executable, str(ROOT / "bench" / script), "--build-dir", str(build), *more]
+    if rounds:
+        command += ["--rounds", str(rounds)]
     if tarball:
         command += ["--source", str(tarball)]
     status = subprocess.run(command).returncode
@@ -273,19 +284,30 @@ def command_demo(args: argparse.Namespace) -> None:
 
 
 def command_bench(args: argparse.Namespace) -> None:
-    results = ROOT / "bench" / "results"
-    steps = Steps(8)
-    set_up("bench", args.build_dir, args.ninja_source, steps)
+    build = args.build_dir
+    steps = Steps(12)
+    set_up("bench", build, args.ninja_source, steps)
     steps.next("musl's source")
-    tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", args.build_dir)
-    rounds = args.rounds or 6  # of the long ones; the short ones get more
-    steps.next("ways to start a child")
-    compile_targets(args.build_dir, args.build_dir / "logs", "start_bench")
-    measure("start.py", args.build_dir, None, 2 * rounds, "--report", str(results / "start.md"))
-    steps.next("launch-bound build: 1,000 x /bin/true")
-    measure("edges.py", args.build_dir, None, 16 * rounds, "--report", str(results / "edges.md"))
-    steps.next("real build: musl")
-    measure("demo.py", args.build_dir, tarball, rounds, "--report", str(results / "musl.md"))
+    tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", build)
+
+    def report(
+        what: str, script: str, to: str, rounds: int, source: Optional[Path] = None, *more: str
+    ) -> None:
+        steps.next(what)
+        path = ROOT / "bench" / "results" / f"{to}.md"
+        measure(script, build, source, rounds, "--report", str(path), *more)
+
+    for program in ("start_bench", "plan_bench"):
+        compile_targets(build, build / "logs", program)
+    rounds = args.rounds or 6  # of a build that takes half a minute
+    report("commands of real projects", "corpus.py", "corpus", 0)
+    report("ways to start a child", "start.py", "start", 2 * rounds)
+    report("what a plan costs", "plan.py", "plan", 2 * rounds)
+    report("launch-bound builds: /bin/true", "edges.py", "edges", 6 * rounds)
+    for compiler, to in {"clang": "musl", "gcc": "musl-gcc"}.items():
+        what = f"real build: musl with {compiler}"
+        report(what, "demo.py", to, rounds, tarball, "--compiler", compiler)
+    report("CMake project: GoogleTest", "googletest.py", "googletest", max(1, rounds // 2))
 
 
 def command_test(args: argparse.Namespace) -> None:

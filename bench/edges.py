@@ -1,52 +1,123 @@
 #!/usr/bin/env python3
-"""Measures a launch-bound build: 1,000 edges that run `/bin/true $out`.
+"""Measures launch-bound builds: 1,000 and 10,000 edges of `/bin/true $out`.
 
 usage: edges.py --build-dir DIR [--rounds N] [--report FILE]
+
+N is for the smaller build; the larger one gets an eighth of it, at least 3.
 """
 
 import shutil
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, NamedTuple
 
 import env
 import measure
 
-UPSTREAM, OURS = "ninja-upstream", "ninja"
-EDGES = 1000
+SIZES = (1000, 10000)
 JOBS = 2
 
 
-def write_manifest(directory: Path) -> None:
+class Contestant(NamedTuple):
+    program: str
+    settings: Dict[str, str]
+
+
+UPSTREAM, OURS, ALWAYS = "ninja-upstream", "ninja", "ninja (always)"
+CONTESTANTS = {
+    UPSTREAM: Contestant("ninja-upstream", {}),
+    OURS: Contestant("ninja", {}),
+    ALWAYS: Contestant("ninja", {"LAUNCHER_SHELL": "always"}),
+}
+
+Samples = Dict[str, List[measure.Sample]]
+
+
+class Result(NamedTuple):
+    edges: int
+    commands: measure.Commands
+    samples: Samples
+
+
+def rounds_of(edges: int, rounds: int) -> int:
+    return rounds if edges == SIZES[0] else max(3, rounds // 8)
+
+
+def write_manifest(directory: Path, edges: int) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     lines = ["rule t", "  command = /bin/true $out"]
-    lines += [f"build o{number}: t" for number in range(EDGES)]
+    lines += [f"build o{number}: t" for number in range(edges)]
     (directory / "build.ninja").write_text("\n".join(lines) + "\n")
 
 
-def report(samples: Dict[str, List[measure.Sample]], load: float) -> str:
-    wall, cpu = measure.ratios(samples)
-    return "\n".join(
-        [
-            "# A launch-bound build: 1,000 edges of /bin/true",
+def build(build_dir: Path, edges: int, rounds: int) -> Result:
+    directory = build_dir / "bench" / "edges"
+    write_manifest(directory, edges)
+
+    def one(which: str, number: int) -> measure.Sample:
+        # The outputs never come to be; only the log is left of a build.
+        (directory / ".ninja_log").unlink(missing_ok=True)
+        program, settings = CONTESTANTS[which]
+        return measure.run(
+            [str(build_dir / "bin" / program), f"-j{JOBS}"],
+            directory,
+            directory / "output",
+            variables=measure.environment(**settings),
+        )
+
+    commands = measure.commands(build_dir / "bin" / CONTESTANTS[OURS].program, directory)
+    measure.interleave(list(CONTESTANTS), 1, one)
+    return Result(edges, commands, measure.interleave(list(CONTESTANTS), rounds, one))
+
+
+def answers(results: List[Result], candidate: str) -> List[str]:
+    lines = []
+    for result in results:
+        wall, cpu = measure.ratios(result.samples, candidate)
+        lines.append(
+            f"           {result.edges:6,} edges: {wall.factor('wall')}, {cpu.factor('CPU')}"
+        )
+    return lines
+
+
+def report(results: List[Result], load: float) -> str:
+    everything: Samples = {
+        which: [sample for result in results for sample in result.samples[which]]
+        for which in CONTESTANTS
+    }
+    lines = [
+        "# Launch-bound builds: 1,000 and 10,000 edges of /bin/true",
+        "",
+        "Question   What does Ninja need to start and collect jobs that do nothing?",
+        "Answer     Ours against upstream's Ninja",
+        *answers(results, OURS),
+        "           and with LAUNCHER_SHELL=always, the launcher without its plans",
+        *answers(results, ALWAYS),
+    ]
+    counts = " and ".join(str(len(result.samples[OURS])) for result in results)
+    lines += [
+        "",
+        *env.header(load),
+        f"Method     edges of `/bin/true $out`, -j{JOBS}, no log to start from; {env.shell()};",
+        f"           {ALWAYS}: ours with LAUNCHER_SHELL=always, a shell for each job;",
+        f"           {counts} rounds after one that is not counted, interleaved;",
+        f"           {measure.noise(everything)}",
+    ]
+    for result in results:
+        lines += [
             "",
-            "Question   What does Ninja need to start and collect jobs that do nothing?",
-            f"Answer     Against upstream's Ninja, wall time: {wall.verdict}; "
-            f"CPU time: {cpu.verdict}.",
+            f"{result.edges:,} edges; {OURS}: {result.commands}",
             "",
-            *env.header(load),
-            f"Method     {EDGES} edges of `/bin/true $out`, -j{JOBS}, no log to start from;",
-            f"           {len(samples[OURS])} rounds after one that is not counted, interleaved;",
-            f"           {measure.noise(samples)}",
-            "",
-            *measure.comparison(samples),
-            "",
-            "Not shown  jobs that do work: see musl.md",
-            "Again      ./configure.py bench",
-            "",
+            *measure.comparison(result.samples),
         ]
-    )
+    lines += [
+        "",
+        "Not shown  jobs that do work: see musl.md, musl-gcc.md, googletest.md",
+        "Again      ./configure.py bench",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -54,21 +125,11 @@ def main() -> None:
 
     load = env.load()
     build_dir = args.build_dir.resolve()
-    directory = build_dir / "bench" / "edges"
-    write_manifest(directory)
-
-    def one(which: str, number: int) -> measure.Sample:
-        # The outputs never come to be; only the log is left of a build.
-        (directory / ".ninja_log").unlink(missing_ok=True)
-        ninja = str(build_dir / "bin" / which)
-        return measure.run([ninja, f"-j{JOBS}"], directory, directory / "output")
-
     try:
-        measure.interleave((UPSTREAM, OURS), 1, one)
-        samples = measure.interleave((UPSTREAM, OURS), args.rounds, one)
-    except measure.MeasureError as error:
+        results = [build(build_dir, size, rounds_of(size, args.rounds)) for size in SIZES]
+    except (measure.MeasureError, OSError) as error:
         sys.exit(f"edges.py: error: {error}")
-    text = report(samples, load)
+    text = report(results, load)
     print(text)
     measure.write_report(text, args.report)
 

@@ -56,6 +56,11 @@ def transparent_huge_pages() -> str:
     return setting.split("[")[1].split("]")[0] if "[" in setting else "unknown"
 
 
+def shell() -> str:
+    """Which shell upstream's ninja runs each command with."""
+    return f"/bin/sh is {Path('/bin/sh').resolve().name}"
+
+
 def load() -> float:
     return os.getloadavg()[0]
 

@@ -16,6 +16,8 @@ from typing import Dict, List, NamedTuple, Optional
 # Would change the commands that configure writes down.
 IGNORED_VARIABLES = ("CFLAGS", "CPPFLAGS", "LDFLAGS", "MAKEFLAGS", "CROSS_COMPILE")
 
+PRODUCTS = ("obj", "lib")
+
 
 class Step(NamedTuple):
     output: str
@@ -23,8 +25,9 @@ class Step(NamedTuple):
     command: str
 
 
-def prepare(tarball: Path, area: Path) -> Path:
-    """Unpacks and configures musl and writes build.ninja, once per `area`."""
+def prepare(tarball: Path, area: Path, compiler: str = "clang") -> Path:
+    """Unpacks and configures musl and writes build.ninja, once per `area`,
+    which is for one compiler."""
     tree = area / "musl"
     if (tree / "build.ninja").is_file():
         return tree
@@ -36,7 +39,7 @@ def prepare(tarball: Path, area: Path) -> Path:
     (root,) = area.iterdir()
     root.rename(tree)
     environment = {k: v for k, v in os.environ.items() if k not in IGNORED_VARIABLES}
-    environment["CC"] = "clang"
+    environment["CC"] = compiler
     output(["./configure", "--disable-shared"], tree, environment)
     plan = output(["make", "-n", "--no-print-directory"], tree, environment)
     manifest = to_manifest(plan, tree)
@@ -44,6 +47,14 @@ def prepare(tarball: Path, area: Path) -> Path:
     partial.write_text(manifest)
     partial.rename(tree / "build.ninja")
     return tree
+
+
+def clean(tree: Path) -> None:
+    """As after configuring."""
+    for name in PRODUCTS:
+        shutil.rmtree(tree / name, ignore_errors=True)
+    for name in (".ninja_log", ".ninja_deps"):
+        (tree / name).unlink(missing_ok=True)
 
 
 def output(command: List[str], cwd: Path, environment: Dict[str, str]) -> str:
@@ -111,7 +122,3 @@ def to_manifest(plan: str, tree: Path) -> str:
 
 def escape(path: str) -> str:
     return re.sub(r"([$ :])", r"$\1", path)
-
-
-def edges(tree: Path) -> int:
-    return (tree / "build.ninja").read_text().count("\nbuild ")
