@@ -380,18 +380,26 @@ void ShellEnvironment::ExportBash(const std::vector<const char*>& assignments,
 
 void ShellEnvironment::ExportForShell(char* const* entries,
                                       const Directory& changed,
-                                      std::vector<char*>* envp) {
+                                      std::vector<char*>* envp) const {
+  char* pwd = const_cast<char*>(changed.pwd);
+  char* oldpwd = const_cast<char*>(changed.oldpwd);
+  bool has_pwd = !pwd, has_oldpwd = !oldpwd;
   envp->clear();
   for (; *entries; ++entries) {
     std::string_view entry = *entries;
-    if (!changed.pwd ||
-        (!entry.starts_with("PWD=") && !entry.starts_with("OLDPWD=")))
-      envp->push_back(*entries);
+    if (shell_ == Shell::kBash && entry.starts_with("_="))
+      continue;
+    // In their places: that decides on the order in which they are handed on.
+    bool is_pwd = pwd && entry.starts_with("PWD=");
+    bool is_oldpwd = oldpwd && entry.starts_with("OLDPWD=");
+    has_pwd |= is_pwd;
+    has_oldpwd |= is_oldpwd;
+    envp->push_back(is_pwd ? pwd : is_oldpwd ? oldpwd : *entries);
   }
-  if (changed.pwd) {
-    envp->push_back(const_cast<char*>(changed.pwd));
-    envp->push_back(const_cast<char*>(changed.oldpwd));
-  }
+  if (!has_pwd)
+    envp->push_back(pwd);
+  if (!has_oldpwd)
+    envp->push_back(oldpwd);
   envp->push_back(nullptr);
 }
 

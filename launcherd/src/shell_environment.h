@@ -91,9 +91,11 @@ class ShellEnvironment {
               const CommandPlace& place, const std::string& path,
               std::vector<char*>* envp);
 
-  /// `entries` for a shell that is to go on where cd had led to `changed`.
-  static void ExportForShell(char* const* entries, const Directory& changed,
-                             std::vector<char*>* envp);
+  /// `entries` for a shell that is to go on after a program, where cd had led
+  /// to `changed`: as they came, but for PWD and OLDPWD if a cd has set them.
+  /// bash keeps `_` to itself after its first command.
+  void ExportForShell(char* const* entries, const Directory& changed,
+                      std::vector<char*>* envp) const;
 
  private:
   std::string StartDir(const LookupDir& dir);

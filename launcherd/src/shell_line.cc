@@ -262,8 +262,8 @@ std::unique_ptr<LaunchBlock> ShellLine::TakeShell() {
   for (const char* word : {"/bin/sh", "-c", resume_line_.c_str()})
     block->argv().push_back(Mutable(word));
   block->argv().push_back(nullptr);
-  ShellEnvironment::ExportForShell(surroundings_->env(), resume_dir_,
-                                   &block->envp());
+  environment_.ExportForShell(surroundings_->env(), resume_dir_,
+                              &block->envp());
   if (dir_fd_)
     block->line_steps().push_back(
         {.kind = ChildStep::Kind::kFchdir, .fd = dir_fd_.get()});

@@ -97,6 +97,8 @@ std::string Generator::SearchPath() {
   std::string path = rng_.Pick(kElements);
   for (size_t i = rng_.Below(4); i-- > 0;)
     path += std::string(":") + rng_.Pick(kElements);
+  if (!rng_.OneIn(4))
+    path += ":@R@/bin";
   if (rng_.OneIn(40))
     path += ":" + std::string(10'000, 'x') + ":@R@/bin";
   if (rng_.OneIn(40))

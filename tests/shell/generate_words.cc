@@ -306,7 +306,7 @@ std::string Generator::Program() {
   static constexpr const char* kHere[] = {
       "./here",    "@W@/here",    "bin/p0",       "./bin/p7",
       "../w/here", "up/w/bin/cc", "real/../here", "@R@/bin2/only2"};
-  switch (rng_.Weighted({44, 16, 14, 12, 7, 4, 5, 4, 1})) {
+  switch (rng_.Weighted({44, 16, 14, 12, 7, 4, 5, 4, 4, 1})) {
     case 0:
       return "p0";
     case 1:
@@ -330,6 +330,9 @@ std::string Generator::Program() {
       return rng_.OneIn(3) ? rng_.Pick(kWords) : Quoted(rng_.Pick(kWords));
     case 7:
       return Quoted(rng_.Pick(kEnding));
+    case 8:
+      // Only a shell can run it: shows what the one has that is asked to.
+      return "here.sh";
     default:
       return Word();
   }

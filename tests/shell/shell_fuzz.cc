@@ -43,9 +43,9 @@ constexpr char kUsage[] =
   --first N          the first of them                                 [0]
   --regressions FILE lines that are run before them
   --differences N    how many to report before giving up               [20]
-  --jobs N           processes                                         [one a CPU]
+  --jobs N           processes                                  [one a CPU]
   --engine NAME      auto, clone3, posix_spawn                         [auto]
-  --dir DIR          for the files of the lines                        [/dev/shm]
+  --dir DIR          for the files of the lines                  [/dev/shm]
   --report FILE      write the summary there too
   --header FILE      what the summary says about the machine: bench/env.py
   --self             the shell against itself: tests this program
@@ -99,15 +99,20 @@ launcher::Engine ParseEngine(const std::string& name) {
   Fail("no engine: '" + name + "'");
 }
 
-std::vector<std::string> ReadRegressions(const std::string& path) {
+std::vector<Case> ReadRegressions(const std::string& path) {
   std::ifstream file(path);
   if (!file)
     Fail(path + ": " + strerror(errno));
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);)
-    if (!line.empty() && line[0] != '#')
-      lines.push_back(line);
-  return lines;
+  std::vector<Case> cases;
+  int number = 0;
+  for (std::string line, error; std::getline(file, line);) {
+    ++number;
+    if (line.empty() || line[0] == '#')
+      continue;
+    if (!Case::FromText(line, &cases.emplace_back(), &error))
+      Fail(path + ":" + std::to_string(number) + ": " + error);
+  }
+  return cases;
 }
 
 Arguments Parse(int argc, char** argv) {

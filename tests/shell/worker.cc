@@ -111,18 +111,12 @@ bool Worker::Enough() const {
 void Worker::Run() {
   for (size_t i = job_; i < options_.regressions.size() && !Enough();
        i += options_.jobs) {
-    Case that;
-    std::string error;
-    if (!Case::FromText(options_.regressions[i], &that, &error)) {
-      fprintf(stderr, "shell_fuzz: error: regression %zu: %s\n", i + 1,
-              error.c_str());
-      _exit(2);
-    }
     ++counts_->regressions;
     std::vector<size_t> all;
     for (size_t shell = 0; shell < options_.shells.size(); ++shell)
       all.push_back(shell);
-    RunCase(that, all, "regression " + std::to_string(i + 1), false);
+    RunCase(options_.regressions[i], all, "regression " + std::to_string(i + 1),
+            false);
   }
   for (uint64_t i = options_.first + job_;
        i < options_.first + options_.cases && !Enough(); i += options_.jobs) {

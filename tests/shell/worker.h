@@ -30,8 +30,8 @@ struct Options {
   uint64_t cases = 20'000;
   uint64_t most_differences = 20;
   size_t jobs = 1;
-  std::vector<std::string> regressions;  ///< Case::FromText().
-  std::string directory;                 ///< For the sandboxes.
+  std::vector<Case> regressions;
+  std::string directory;  ///< For the sandboxes.
   bool unconfined = false;
   Runner::Options runner;
   std::string report, header;
