@@ -339,6 +339,7 @@ def command_test(args: argparse.Namespace) -> None:
             f"-fsanitize={sanitizer}",
             lambda: cmake(where, log_dir, settings),
             lambda: compile_targets(where, log_dir, "launcher_tests"),
+            lambda: compile_targets(where, log_dir, "shell_fuzz"),
             lambda: ctest(where, False, "-L", "launcher"),
         )
     steps.next("all tests")

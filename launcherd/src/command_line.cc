@@ -175,8 +175,16 @@ bool IsShellVariable(const char* name, size_t size) {
 /// bash warns of a locale that it cannot have.
 bool IsDoubtfulLocale(const char* assignment, size_t name_size) {
   const char* value = assignment + name_size + 1;
-  return StartsWith(assignment, "LC_") && !Same(value, "") &&
+  return (StartsWith(assignment, "LC_") || StartsWith(assignment, "LANG=")) &&
          !Same(value, "C") && !Same(value, "POSIX") && !Same(value, "C.UTF-8");
+}
+
+const char* BaseName(const char* path) {
+  const char* base = path;
+  for (; *path; ++path)
+    if (*path == '/')
+      base = path + 1;
+  return base;
 }
 
 /// Whether it has a slash, but not in front.
@@ -591,7 +599,7 @@ class Reader {
       return Shells("builtin", name);
     if (*name == '%')
       return Shells("job", name);
-    if (Same(name, "setsid"))
+    if (Same(BaseName(name), "setsid"))
       return Shells("setsid, which asks who leads the process group");
     pending_cd_ = false;
     return true;

@@ -8,6 +8,7 @@
 #include <array>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "launch_block.h"
@@ -73,10 +74,12 @@ struct Job {
   bool in_shell = false;     ///< A shell does the rest of `line`.
   std::string shell_reason;  ///< Finished::shell_reason.
   pid_t leader = -1;         ///< The first program, ended: kept for its group.
-  Fd leader_pidfd;
-  bool killed = false;   ///< Kill() came: no further program is started.
-  bool noticed = false;  ///< The death of a program has been dealt with.
-  Usage usage;           ///< Of the programs before this one.
+  int killed = 0;            ///< The signal of a Kill() that ends a shell.
+  bool stopped = false;      ///< Kill() came with 0.
+  bool noticed = false;      ///< The death of a program has been dealt with.
+  Usage usage;               ///< Of the programs before this one.
+  std::optional<Reaped> reaped;  ///< How it ended, where that cannot be had
+                                 ///< without reaping it.
 
   Timeline times;
   std::array<Timeline::TimePoint, kTimers> timers = {};  ///< Zero: not set.
@@ -90,6 +93,8 @@ struct Job {
   uint64_t Token(Watch watch) const {
     return id << kWatchBits | static_cast<uint64_t>(watch);
   }
+  /// Whether further programs of its line are to be started.
+  bool MayGoOn() const { return killed == 0 && !stopped && !timed_out; }
   /// Whether it runs without the shell that it was meant for.
   bool Planned() const { return line && !in_shell; }
   bool StreamsOpen() const { return streams[0].fd || streams[1].fd; }

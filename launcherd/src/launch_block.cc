@@ -334,9 +334,11 @@ Error LaunchBlock::ReportedError() const {
   if (report.failed_step >= steps_.size())
     return {report.error, "execve", executable_};
   const ChildStep& step = steps_[report.failed_step];
-  std::string object = step.path      ? step.path
-                       : step.fd >= 0 ? std::to_string(step.fd)
-                                      : "";
+  std::string object;
+  if (step.path)
+    object = step.path;
+  else if (step.fd >= 0 && step.kind != ChildStep::Kind::kSetpgid)
+    object = std::to_string(step.fd);
   return {report.error, StepName(step.kind), std::move(object)};
 }
 

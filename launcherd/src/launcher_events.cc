@@ -29,7 +29,8 @@ constexpr milliseconds kLongestDrain{1'000'000'000'000};
 constexpr milliseconds kSlowPoll{1000};
 constexpr milliseconds kLongestPoll{64};
 
-/// Whether a process ends by it unless it has other plans, signal(7).
+/// Whether a process that is started ends by it unless it has other plans,
+/// signal(7).
 bool EndsByDefault(int signal) {
   switch (signal) {
     case 0:
@@ -43,8 +44,17 @@ bool EndsByDefault(int signal) {
     case SIGWINCH:
       return false;
     default:
-      return true;
+      struct sigaction action;
+      return sigaction(signal, nullptr, &action) != 0 ||
+             action.sa_handler != SIG_IGN;
   }
+}
+
+/// The shell of a command line would have died of it.
+void NoteKill(Job* job, int signal) {
+  job->stopped |= signal == 0;
+  if (job->killed == 0 && EndsByDefault(signal))
+    job->killed = signal;
 }
 
 // Pidfds given up at a time when descriptors run out.
@@ -159,6 +169,10 @@ void Launcher::Impl::Handle(uint64_t token) {
       break;
     case Watch::kTimeout:
       job->timed_out = true;
+      if (job->state == Job::State::kWaiting) {
+        (void)Kill(job, SIGKILL);  // It is no more.
+        return;
+      }
       (void)Kill(job, SIGKILL);
       if (job->state == Job::State::kExited)
         ArmDrain(job, kTimedOutDrain);
@@ -294,7 +308,8 @@ void Launcher::Impl::FinishIfDone(Job* job) {
   if (job->times.drained == TimePoint())
     job->times.drained = steady_clock::now();
 
-  Reaped reaped = ReapChild(job->pid, job->pidfd.get());
+  Reaped reaped =
+      job->reaped ? *job->reaped : ReapChild(job->pid, job->pidfd.get());
   if (reaped.state == Reaped::State::kRunning) {
     job->state = Job::State::kRunning;
     SetTimer(job, Watch::kPoll, steady_clock::now() + job->poll_interval);
@@ -376,7 +391,7 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
       FinishNotStarted(job, {ECANCELED, "kill", ""});
       return {};
     case Job::State::kStarting:
-      job->killed |= EndsByDefault(signal);
+      NoteKill(job, signal);
       if (signal != 0 && job->pending_signal != SIGKILL)
         job->pending_signal = signal;
       if (signal == SIGKILL && !threads->KillChild(job->id)) {
@@ -388,7 +403,7 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
     case Job::State::kExited:
       break;
   }
-  job->killed |= EndsByDefault(signal);
+  NoteKill(job, signal);
   if (job->group == Command::Group::kOwn) {
     pid_t group = job->pid;
     if (job->leader > 0) {
@@ -396,13 +411,15 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
       group = job->leader;
       (void)setpgid(job->pid, group);
     }
-    if (kill(-group, signal) == 0)
+    bool reached = kill(-group, signal) == 0;
+    // A later program of a line is free to leave the group.
+    if (reached && (job->leader < 0 || getpgid(job->pid) == group))
       return {};
     // The child has not come to its setpgid(2) yet, nor to its exec.
-    if (errno == ESRCH && setpgid(job->pid, group) == 0 &&
+    if (!reached && errno == ESRCH && setpgid(job->pid, group) == 0 &&
         kill(-group, signal) == 0)
       return {};
-    if (errno == EACCES && kill(-group, signal) == 0)
+    if (!reached && errno == EACCES && kill(-group, signal) == 0)
       return {};  // It came to both in between.
   }
   int sent = SignalChild(job->pid, job->pidfd.get(), signal);

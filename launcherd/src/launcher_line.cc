@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +24,25 @@ void AppendToFile(const std::string& path, const std::string& text) {
   struct stat file;
   if (fd && fstat(fd.get(), &file) == 0 && S_ISREG(file.st_mode))
     (void)!write(fd.get(), text.data(), text.size());
+}
+
+/// Writes to what the child's standard error leads to. That may be a full pipe,
+/// which must not hold us, or a broken one, whose signal is not for us.
+void WriteNotice(int fd, const std::string& text) {
+  pollfd ready = {fd, POLLOUT, 0};
+  if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
+    return;
+  sigset_t pipe, mask, pending;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe, &mask);
+  if (write(fd, text.data(), text.size()) < 0 && errno == EPIPE &&
+      !sigismember(&pending, SIGPIPE)) {
+    const timespec now = {};
+    (void)sigtimedwait(&pipe, nullptr, &now);
+  }
+  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
 }  // namespace
@@ -81,28 +102,30 @@ Result<ChildId> Launcher::Impl::SpawnLine(const char* line,
     reason = plan->Plan(*block);
   }
   // The shell may have to come in when the caller has closed them.
-  Result<void> ready;
   if (reason.empty())
-    ready = block->HoldDescriptors();
-  else
-    ready = UseTemplate(options.shell_path);
-  if (!ready.ok()) {
-    ReleaseBlock(std::move(block));
-    return ready.error();
+    if (Result<void> held = block->HoldDescriptors(); !held.ok())
+      reason = held.error().ToString();
+  if (!reason.empty()) {
+    if (Result<void> usable = UseTemplate(options.shell_path); !usable.ok()) {
+      ReleaseBlock(std::move(block));
+      return usable.error();
+    }
   }
 
   Job* job = AddJob(command, requested);
   job->line = std::move(plan);
-  ++statistics.lines;
   if (!reason.empty()) {
-    ++statistics.shells;
     job->in_shell = true;
     job->shell_reason = std::move(reason);
     job->block = std::move(block);
-    return Launch(job);
+    Result<ChildId> id = Launch(job);
+    statistics.lines += id.ok();
+    statistics.shells += id.ok();
+    return id;
   }
   job->line->Keep(std::move(block));
   if (!job->line->Next()) {
+    ++statistics.lines;
     ++statistics.launches;
     ChildId id{job->id};
     Finished result;
@@ -111,7 +134,9 @@ Result<ChildId> Launcher::Impl::SpawnLine(const char* line,
     return id;
   }
   PrepareProgram(job);
-  return Launch(job);
+  Result<ChildId> id = Launch(job);
+  statistics.lines += id.ok();
+  return id;
 }
 
 /// Makes the launch of the line's current program, or else of the shell.
@@ -144,10 +169,9 @@ void Launcher::Impl::GiveToShell(Job* job, const Error& error) {
 /// The current program of a planned line has ended. Starts what comes next; the
 /// job may be gone then. False if it is the end of the line.
 bool Launcher::Impl::AdvanceLine(Job* job) {
-  const bool may_go_on = !job->killed && !job->timed_out;
   if (job->block && job->block->child.report.error != 0) {
     Error error = job->block->ReportedError();
-    if (!may_go_on ||
+    if (!job->MayGoOn() ||
         ReapChild(job->pid, job->pidfd.get()).state == Reaped::State::kRunning)
       return false;
     job->pidfd.Reset();
@@ -161,13 +185,21 @@ bool Launcher::Impl::AdvanceLine(Job* job) {
     return false;
 
   Reaped ended = PeekChild(job->pid);
+  if (ended.state == Reaped::State::kLost) {
+    // waitid(2) is refused.
+    if (!job->reaped)
+      job->reaped = ReapChild(job->pid, job->pidfd.get());
+    ended = *job->reaped;
+    if (ended.state == Reaped::State::kRunning)
+      job->reaped.reset();
+  }
   if (ended.state != Reaped::State::kReaped)
     return false;
   if (ended.signaled) {
     NoteDeath(job, ended.code, ended.core_dumped);
     return false;
   }
-  if (ended.code != 0 || !may_go_on || !job->line->HasNext() ||
+  if (ended.code != 0 || !job->MayGoOn() || !job->line->HasNext() ||
       !job->line->Next())
     return false;
 
@@ -176,10 +208,14 @@ bool Launcher::Impl::AdvanceLine(Job* job) {
   ReleaseBlock(std::move(job->block));
   job->pidfd.Reset();
   // The first one stays as a zombie, for its process group.
-  if (job->group == Command::Group::kOwn && job->leader < 0)
+  if (job->reaped)
+    job->usage.Add(job->reaped->usage);
+  else if (job->group == Command::Group::kOwn && job->leader < 0 &&
+           getpgid(job->pid) == job->pid)
     job->leader = job->pid;
   else
     job->usage.Add(ReapChild(job->pid, -1).usage);
+  job->reaped.reset();
   PrepareProgram(job);
   StartNext(job);
   return true;
@@ -205,7 +241,7 @@ void Launcher::Impl::StartNext(Job* job) {
 
 /// Does for a program that a signal has killed what its shell would do.
 void Launcher::Impl::NoteDeath(Job* job, int signal, bool core_dumped) {
-  // A Kill() would have met the shell as well.
+  // A Kill() would have met the shell as well: EndLine().
   if (job->noticed || job->killed || job->timed_out || job->line->DiesToo())
     return;
   job->noticed = true;
@@ -226,15 +262,25 @@ void Launcher::Impl::NoteDeath(Job* job, int signal, bool core_dumped) {
   if (stdio.kind == Stdio::Kind::kCapture) {
     Keep(job, &job->streams[target.fd - 1], notice);
   } else if (stdio.kind == Stdio::Kind::kInherit && target.fd > 0) {
-    (void)!write(target.fd, notice.data(), notice.size());
+    WriteNotice(target.fd, notice);
   } else if (stdio.kind == Stdio::Kind::kFd) {
-    (void)!write(stdio.fd, notice.data(), notice.size());
+    WriteNotice(stdio.fd, notice);
   }
 }
 
 /// Makes the end of the last program that of the line.
 void Launcher::Impl::EndLine(Job* job, Finished* result) {
-  if (result->cause == Finished::Cause::kSignaled) {
+  bool is_killed = result->cause == Finished::Cause::kSignaled &&
+                   result->code == job->killed;
+  if (job->killed != 0 && !is_killed && !job->line->DiesToo()) {
+    result->cause = Finished::Cause::kSignaled;
+    result->code = job->killed;
+    result->core_dumped = false;
+  } else if (job->stopped && job->killed == 0 && job->line->HasNext() &&
+             result->cause == Finished::Cause::kExited && result->code == 0) {
+    result->cause = Finished::Cause::kNotStarted;
+    result->error = {ECANCELED, "kill", job->line->Program()};
+  } else if (result->cause == Finished::Cause::kSignaled) {
     NoteDeath(job, result->code, result->core_dumped);
     if (job->noticed) {
       result->cause = Finished::Cause::kExited;

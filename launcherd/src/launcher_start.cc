@@ -67,7 +67,11 @@ Launcher::Impl::Block Launcher::Impl::TakeBlock() {
     uint64_t id = leaving.front();
     leaving.pop_front();
     Job* job = Find(id);
-    if (!job || !job->block)
+    // One that is about to start again has another block by now, or the same
+    // for another start.
+    if (!job || !job->block ||
+        (job->state != Job::State::kRunning &&
+         job->state != Job::State::kExited))
       continue;
     const ChildReport& report = job->block->child.report;
     if (report.present.load(std::memory_order_acquire) != 0) {
@@ -374,7 +378,7 @@ void Launcher::Impl::OnThreadDone(Job* job, Result<Started> result) {
   job->had_others |= job->start != thread_starts;
   if (PutOff(job, result.error()))
     return;
-  if (job->Planned() && !job->killed && !job->timed_out) {
+  if (job->Planned() && job->MayGoOn()) {
     GiveToShell(job, result.error());
     StartNext(job);
     return;
@@ -387,10 +391,11 @@ void Launcher::Impl::OnThreadDone(Job* job, Result<Started> result) {
 /// that can help and nothing is done twice. It must have no child.
 bool Launcher::Impl::PutOff(Job* job, const Error& error) {
   if (!IsShortage(error.code) || !job->had_others || job->pending_signal != 0 ||
-      job->timed_out || job->block->HasActions())
+      job->killed != 0 || job->timed_out || job->block->HasActions())
     return false;
-  CancelTimer(job, Watch::kTimeout);
-  CancelTimer(job, Watch::kPoll);
+  for (Watch watch : {Watch::kTimeout, Watch::kPoll, Watch::kDrain,
+                      Watch::kDrainLimit, Watch::kHeld})
+    CancelTimer(job, watch);
   job->state = Job::State::kWaiting;
   job->pid = -1;
   job->times = {.requested = job->times.requested};

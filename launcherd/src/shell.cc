@@ -59,6 +59,19 @@ int RunQuietly(const char* shell, const char* line) {
   return got == pid ? status : -1;
 }
 
+/// As strsignal(3) of a program that has set no locale: the shells have not.
+std::string Describe(int signal) {
+#ifdef __GLIBC__
+  if (const char* description = sigdescr_np(signal))
+    return description;
+  if (signal >= SIGRTMIN && signal <= SIGRTMAX)
+    return "Real-time signal " + std::to_string(signal - SIGRTMIN);
+  return "Unknown signal " + std::to_string(signal);
+#else
+  return strsignal(signal);
+#endif
+}
+
 }  // namespace
 
 SystemShell::~SystemShell() { Unmap(); }
@@ -136,6 +149,11 @@ bool SystemShell::RunsInPlace(const CommandPlace& place) {
       line += " >/dev/null";
     int status = RunQuietly(path_.c_str(), line.c_str());
     known->second = status != -1 && WIFSIGNALED(status);
+    // It may have failed, or met with an interrupt: to be asked again.
+    if (status == -1 || (known->second && WTERMSIG(status) != SIGKILL)) {
+      in_place_.erase(known);
+      return false;
+    }
   }
   return known->second;
 }
@@ -151,7 +169,7 @@ sys::KernelSigset SystemShell::ProgramMask(sys::KernelSigset mask) const {
 std::string SystemShell::DeathNotice(int signal, bool core_dumped) {
   if (kind_ == Shell::kBash || signal == SIGINT || signal == SIGPIPE)
     return "";
-  std::string notice = strsignal(signal);
+  std::string notice = Describe(signal);
   if (core_dumped)
     notice += " (core dumped)";
   return notice + "\n";

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 
 #include "launcher/fd.h"
@@ -251,7 +252,8 @@ std::string ShellEnvironment::Start(Shell shell, char* const* entries,
     else if (shell == Shell::kBash)
       invalid_.Set(*entries, name.size(), true);
   }
-  if (variables_.size() + invalid_.size() > kMostVariables)
+  if (variables_.size() > kMostVariables ||
+      invalid_.size() > 2 * kBashInvalidBuckets)
     return "a large environment";
 
   if (shell != Shell::kDash) {
@@ -301,6 +303,20 @@ void ShellEnvironment::ChangeDir(const char* dir) {
   changed_.oldpwd = SetText("OLDPWD", dir_);
   changed_.pwd = SetText("PWD", name);
   dir_ = changed_.pwd + strlen("PWD=");
+}
+
+bool ShellEnvironment::IsUtf8() const {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = Value(name);
+    if (!value || !*value)
+      continue;
+    std::string locale = value;
+    for (char& c : locale)
+      c = static_cast<char>(tolower(c));
+    return locale == "c" || locale == "posix" || locale.ends_with(".utf-8") ||
+           locale.ends_with(".utf8");
+  }
+  return true;
 }
 
 const char* ShellEnvironment::Value(std::string_view name) const {

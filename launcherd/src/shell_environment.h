@@ -82,6 +82,9 @@ class ShellEnvironment {
   };
   Directory changed() const { return changed_; }
 
+  /// Whether bytes above 127 are UTF-8, or none mean anything, in its locale.
+  bool IsUtf8() const;
+
   /// The value of an exported variable, or null.
   const char* Value(std::string_view name) const;
 

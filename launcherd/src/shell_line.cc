@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,19 @@ bool IsPlainSearchPath(std::string_view path) {
   }
 }
 
+bool IsAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c < 0x80; });
+}
+
+/// Whether there are some descriptors to be had beside this one.
+bool SparesDescriptors(int fd) {
+  constexpr rlim_t kSpare = 16;
+  rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+         static_cast<rlim_t>(fd) + kSpare < limit.rlim_cur;
+}
+
 /// Whether a file that was made by opening it for writing can be so opened once
 /// more, which the shell does if the program cannot be started after that.
 bool MayBeOpenedAgain() {
@@ -54,7 +68,8 @@ std::string ShellLine::Plan(LaunchBlock& surroundings) {
     return "an unknown shell";
   // dash and busybox catch it, so that it is the default in their programs.
   struct sigaction action;
-  if (sigaction(SIGCHLD, nullptr, &action) != 0 || action.sa_handler == SIG_IGN)
+  if (sigaction(SIGCHLD, nullptr, &action) != 0 ||
+      action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT))
     return "SIGCHLD that is ignored";
 
   const char* line = surroundings.argv()[2];
@@ -82,20 +97,35 @@ std::string ShellLine::Plan(LaunchBlock& surroundings) {
 
   std::string reason = environment_.Start(
       kind_, surroundings.env(), {surroundings.cwd_fd, surroundings.cwd});
-  return reason.empty() ? CheckPrograms(surroundings.child.plan.mask) : reason;
+  if (!reason.empty())
+    return reason;
+  if (kind_ == Shell::kBash && !IsAscii(line) && !environment_.IsUtf8())
+    return "a locale that is not UTF-8";
+  return CheckPrograms(surroundings.child.plan.mask, surroundings.HasActions());
 }
 
-std::string ShellLine::CheckPrograms(sys::KernelSigset mask) const {
+std::string ShellLine::CheckPrograms(sys::KernelSigset mask,
+                                     bool has_actions) const {
+  // Its table of them is made larger then, and their order another.
+  constexpr size_t kMostBashAssignments = 8;
+  size_t first = 0;        // Of the command.
   bool is_program = true;  // The next word is.
   bool has_program = false;
   for (size_t i = 0; i < token_count_; ++i) {
     const PlanToken& token = tokens_[i];
     if (token.kind == Kind::kAnd) {
       is_program = true;
+      first = i + 1;
     } else if (token.kind == Kind::kOpen && !MayBeOpenedAgain()) {
-      return "redirection where the umask denies writing";
+      return "redirection under this umask";
     } else if (token.kind == Kind::kExec && mask != 0) {
       return "exec while signals are blocked";
+    } else if (token.kind == Kind::kChangeDir && has_actions) {
+      // They might take the number of the directory's descriptor.
+      return "cd and actions";
+    } else if (token.kind == Kind::kAssignment && kind_ == Shell::kBash &&
+               i - first >= kMostBashAssignments) {
+      return "many assignments, in bash";
     } else if (token.kind == Kind::kChangeDir && has_program &&
                kind_ == Shell::kBash) {
       // Where OLDPWD stands in its environment by then is not known.
@@ -210,6 +240,10 @@ Result<void> ShellLine::StoreProgram(const std::string& path,
     new_dir_fd_.Reset(open(chdirs_.back(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!new_dir_fd_)
       return Error{errno, "open", chdirs_.back()};
+    if (!SparesDescriptors(new_dir_fd_.get())) {
+      new_dir_fd_.Reset();
+      return Error{EMFILE, "open", chdirs_.back()};
+    }
     steps.back() = {.kind = ChildStep::Kind::kFchdir, .fd = new_dir_fd_.get()};
   }
 

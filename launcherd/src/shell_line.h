@@ -81,7 +81,7 @@ class ShellLine {
   LaunchBlock* surroundings() const { return surroundings_.get(); }
 
  private:
-  std::string CheckPrograms(sys::KernelSigset mask) const;
+  std::string CheckPrograms(sys::KernelSigset mask, bool has_actions) const;
   std::string CheckSearchPath(const char* name) const;
 
   SystemShell* shell_;

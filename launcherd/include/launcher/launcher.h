@@ -213,16 +213,25 @@ class Launcher {
   /// started from within Wait() when the one before has ended with 0. They
   /// share process group and pipe, and all that an observer of files, streams,
   /// arguments, environment, directory and status can see is as the shell of
-  /// this system (dash, bash 5.2, busybox) makes it. What is not:
+  /// this system (dash, bash 5.2, busybox 1.35) makes it. What is not:
   ///
   ///   - the parent of a program is the launcher where it would be the shell;
-  ///   - the first program leads the process group where the shell would.
+  ///   - the first program leads the process group where the shell would: a
+  ///     program that signals its group (`kill 0`, `kill -- -$$`) reaches
+  ///     itself, and the status is that of the program, not of a shell.
   ///
-  /// A program that cannot be started this way, for any reason, is given to the
-  /// shell with the rest of the line: its words and its status come back.
+  /// A program that cannot be executed, or whose redirections or directory
+  /// fail, is given to the shell with the rest of the line: its words and its
+  /// status come back. (That shell finds a directory that a program has moved
+  /// by its new name.) What keeps the shell from being started as well (a
+  /// limit, no /proc to find the pipe again that a program has left to another
+  /// process) ends the line as kNotStarted, though programs of it may have run.
   /// Finished has cause and code of the line as the shell would end: with 128 +
   /// n and its notice ("Segmentation fault") where a signal kills a program.
   /// After a Kill() no further program of the line is started.
+  ///
+  /// Descriptors that `command` names are kept by the launcher until the line
+  /// has ended: who waits for the end of file of such a pipe must call Wait().
   ///
   /// Errors: as Spawn(), about the shell; EINVAL if argv or path are set.
   Result<ChildId> SpawnLine(const char* line, const Command& command);
@@ -246,7 +255,8 @@ class Launcher {
   /// Sends `signal` to the whole process group of the child, or to the child
   /// alone if it has none of its own. A command that still waits to be started
   /// is dropped, whatever the signal, 0 too: it comes back as kNotStarted with
-  /// ECANCELED.
+  /// ECANCELED. So does a command line that 0 keeps from going on; after a
+  /// signal that ends a shell it comes back as kSignaled.
   /// Errors: ESRCH, no such child or already handed back; EINVAL; EPERM when it
   /// has changed its user (step "kill").
   Result<void> Kill(ChildId id, int signal);

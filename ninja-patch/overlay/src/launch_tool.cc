@@ -2,6 +2,7 @@
 
 #include "launch_tool.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -104,6 +105,7 @@ int LaunchTool(State* state, int argc, char* argv[]) {
   if (!CollectEdges(state, argc - optind, argv + optind, &edges))
     return 1;
 
+  signal(SIGCHLD, SIG_DFL);  // As for a build.
   Result<Launcher::Options> options = Launcher::Options::FromEnvironment();
   if (!options.ok())
     Fatal("%s", options.error().ToString().c_str());
