@@ -41,7 +41,14 @@ bool Allow(int ruleset, const char* path, uint64_t access) {
                  &rule, 0) == 0;
 }
 
+long LandlockVersion() {
+  return syscall(SYS_landlock_create_ruleset, nullptr, 0,
+                 LANDLOCK_CREATE_RULESET_VERSION);
+}
+
 }  // namespace
+
+bool CanConfine() { return LandlockVersion() >= 1; }
 
 bool Confine(const std::string& directory,
              const std::vector<std::string>& programs) {
@@ -51,8 +58,7 @@ bool Confine(const std::string& directory,
   __user_cap_data_struct none[2] = {};
   syscall(SYS_capset, &header, none);
 
-  long version = syscall(SYS_landlock_create_ruleset, nullptr, 0,
-                         LANDLOCK_CREATE_RULESET_VERSION);
+  long version = LandlockVersion();
   if (version < 1)
     return false;
   Ruleset rules = {kFiles, 0, 0};

@@ -10,11 +10,14 @@
 
 namespace shell_fuzz {
 
+/// Whether the kernel has Landlock, landlock_create_ruleset(2).
+bool CanConfine();
+
 /// This process and its children, for good: files are made, changed, removed
 /// and executed below `directory` only, but for `programs` and libraries;
 /// signals reach themselves only where the kernel knows that (Linux 6.12); root
 /// has no more rights to a file than its owner, so that modes matter. False if
-/// the kernel has no Landlock.
+/// that fails.
 bool Confine(const std::string& directory,
              const std::vector<std::string>& programs);
 

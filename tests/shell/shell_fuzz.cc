@@ -26,6 +26,7 @@
 #include <thread>
 #include <vector>
 
+#include "confine.h"
 #include "report.h"
 #include "worker.h"
 
@@ -55,7 +56,8 @@ instead of all this:
   --line TEXT        run one line, as in a regressions file; say what was seen
   --show N           print lines as they are made
 
-Ends with 0: all the same; 1: there are differences; 2: could not run.
+Ends with 0: all the same; 1: there are differences; 2: could not run; 77: this
+kernel has no Landlock to confine the lines with.
 )";
 
 [[noreturn]] void Fail(const std::string& what) {
@@ -351,6 +353,10 @@ int Look(const Arguments& arguments) {
 int Main(int argc, char** argv) {
   Arguments arguments = Parse(argc, argv);
   Options& options = arguments.options;
+  if (!CanConfine() && !options.unconfined) {
+    fputs("shell_fuzz: this kernel has no Landlock: nothing was run\n", stderr);
+    return 77;
+  }
   if (!options.header.empty() && access(options.header.c_str(), R_OK) != 0)
     Fail(options.header + ": " + strerror(errno));
   // No core files among what lines make, and none that `cat x >> x` grows.

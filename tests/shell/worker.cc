@@ -98,8 +98,8 @@ void Worker::Confine() {
     programs.push_back(shell.path);
   if (!shell_fuzz::Confine(sandbox_.root(), programs) && !options_.unconfined) {
     fprintf(stderr,
-            "shell_fuzz: error: this kernel has no Landlock: random lines "
-            "could write\nwhere this user may. --unconfined: let them\n");
+            "shell_fuzz: error: Landlock is refused: random lines could write\n"
+            "where this user may. --unconfined: let them\n");
     _exit(2);
   }
 }
