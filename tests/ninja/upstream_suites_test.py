@@ -90,9 +90,10 @@ class UpstreamSuitesTest(unittest.TestCase):
         failed = [f"{suite}.{test}" for test, suite in re.findall(r"^(?:FAIL|ERROR): (\w+) \(__main__\.(\w+)", text, flags=re.MULTILINE)]
         self.assertEqual(bool(failed), status != 0, text[-6000:])
         for test in failed:
-            if test == NEEDS_THREE_PROCESSORS and len(os.sched_getaffinity(0)) < 3:
-                print(f"{test} cannot pass with fewer than 3 processors", file=sys.stderr)
-                self.assertNotEqual(self.run_in_scratch([*command, test], ninja=NINJA_UPSTREAM)[0], 0, "but upstream's ninja passes it")
+            # On a busy machine it passes now and then, with either ninja.
+            if (test == NEEDS_THREE_PROCESSORS and len(os.sched_getaffinity(0)) < 3 and
+                    any(self.run_in_scratch([*command, test], ninja=NINJA_UPSTREAM)[0] != 0 for _ in range(ATTEMPTS))):
+                print(f"{test} needs 3 processors, with upstream's ninja too", file=sys.stderr)
                 continue
             self.assertIn(test, TIME_DEPENDENT, text[-6000:])
             self.repeat([*command, test])
