@@ -4,30 +4,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <re2/re2.h>
 
 namespace launcher {
 
-TemplateCache::TemplateCache(size_t entries) : limit_(entries) {}
-TemplateCache::~TemplateCache() = default;
+TemplateCache::TemplateCache(size_t entries, Patterns never)
+    : limit_(entries), never_(std::move(never)) {}
 
 Result<std::unique_ptr<TemplateCache>> TemplateCache::Create(
     size_t entries, const std::vector<std::string>& never) {
-  std::unique_ptr<TemplateCache> cache(new TemplateCache(entries));
-  for (const std::string& pattern : never) {
-    auto compiled = std::make_unique<re2::RE2>(pattern, re2::RE2::Quiet);
-    if (!compiled->ok())
-      return Error{EINVAL, "never_template",
-                   pattern + ": " + compiled->error()};
-    cache->never_.push_back(std::move(compiled));
-  }
-  return cache;
+  Result<Patterns> patterns = Patterns::Create("never_template", never);
+  if (!patterns.ok())
+    return patterns.error();
+  return std::unique_ptr<TemplateCache>(
+      new TemplateCache(entries, std::move(patterns.value())));
 }
 
 Result<SpawnTemplate*> TemplateCache::Get(std::string_view path) {
   auto found = index_.find(path);
   if (found == index_.end() &&
-      (limit_ == 0 || path.empty() || path[0] != '/' || Never(path)))
+      (limit_ == 0 || path.empty() || path[0] != '/' || never_.Match(path)))
     return nullptr;
 
   std::string owned(path);
@@ -63,14 +58,6 @@ Result<SpawnTemplate*> TemplateCache::Get(std::string_view path) {
 void TemplateCache::Drop(Entries::iterator entry) {
   index_.erase(entry->path);
   entries_.erase(entry);
-}
-
-bool TemplateCache::Never(std::string_view path) const {
-  for (const auto& pattern : never_)
-    if (re2::RE2::FullMatch(re2::StringPiece(path.data(), path.size()),
-                            *pattern))
-      return true;
-  return false;
 }
 
 }  // namespace launcher

@@ -15,10 +15,7 @@
 #include "exec_identity.h"
 #include "hash.h"
 #include "launcher/result.h"
-
-namespace re2 {
-class RE2;
-}
+#include "patterns.h"
 
 namespace launcher {
 
@@ -44,7 +41,6 @@ class TemplateCache {
   /// Errors: EINVAL, step "never_template", object the pattern and its fault.
   static Result<std::unique_ptr<TemplateCache>> Create(
       size_t entries, const std::vector<std::string>& never);
-  ~TemplateCache();
 
   /// The template of `path`, made if there is none and made again if the file
   /// has changed; null if the path is relative, ruled out by a pattern, or
@@ -60,12 +56,11 @@ class TemplateCache {
  private:
   using Entries = std::list<SpawnTemplate>;
 
-  explicit TemplateCache(size_t entries);
+  TemplateCache(size_t entries, Patterns never);
   void Drop(Entries::iterator entry);
-  bool Never(std::string_view path) const;
 
   size_t limit_;
-  std::vector<std::unique_ptr<re2::RE2>> never_;
+  Patterns never_;
   Entries entries_;
   std::unordered_map<std::string_view, Entries::iterator, Hash> index_;
   Counters counters_;
