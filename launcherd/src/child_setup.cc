@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/ptrace.h>
 #include <time.h>
 
 namespace launcher {
@@ -30,12 +31,6 @@ struct Dirent64 {
   unsigned char type;
   char name[1];
 };
-
-int64_t NowNs() {
-  timespec now;
-  Raw(SYS_clock_gettime, CLOCK_MONOTONIC, Arg(&now));
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 long SetCloexec(int fd, bool on) {
   return Raw(SYS_fcntl, fd, F_SETFD, on ? FD_CLOEXEC : 0);
@@ -145,6 +140,8 @@ long Run(const ChildStep& step) {
       return SetSignals(step.signals, false);
     case ChildStep::Kind::kSignalIgnore:
       return SetSignals(step.signals, true);
+    case ChildStep::Kind::kTraceMe:
+      return Raw(SYS_ptrace, PTRACE_TRACEME);
   }
   return -EINVAL;
 }
@@ -178,19 +175,36 @@ const char* StepName(ChildStep::Kind kind) {
     case ChildStep::Kind::kSignalDefault:
     case ChildStep::Kind::kSignalIgnore:
       return "sigaction";
+    case ChildStep::Kind::kTraceMe:
+      return "ptrace";
   }
   return "?";
+}
+
+int64_t NowNs() {
+  timespec now;
+  Raw(SYS_clock_gettime, CLOCK_MONOTONIC, Arg(&now));
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+long RunSteps(const ChildStep* steps, size_t count, size_t* failed) {
+  for (size_t i = 0; i < count; ++i) {
+    long ret = Run(steps[i]);
+    if (ret < 0) {
+      *failed = i;
+      return ret;
+    }
+  }
+  return 0;
 }
 
 void RunChild(void* launch) {
   const ChildPlan& plan = static_cast<ChildLaunch*>(launch)->plan;
   ChildReport* report = &static_cast<ChildLaunch*>(launch)->report;
   report->ran_ns = NowNs();
-  for (size_t i = 0; i < plan.step_count; ++i) {
-    long ret = Run(plan.steps[i]);
-    if (ret < 0)
-      Fail(report, i, ret);
-  }
+  size_t failed;
+  if (long ret = RunSteps(plan.steps, plan.step_count, &failed); ret < 0)
+    Fail(report, failed, ret);
   if (plan.set_fd_limit)
     Raw(SYS_prlimit64, 0, RLIMIT_NOFILE, Arg(&plan.fd_limit), 0);
   report->exec_ns = NowNs();

@@ -33,6 +33,7 @@ struct ChildStep {
     kCloseRange,
     kSignalDefault,  ///< each member of `signals`
     kSignalIgnore,
+    kTraceMe,  ///< ptrace(2) by the parent from the exec on
   };
   Kind kind;
   int fd = -1;
@@ -75,6 +76,13 @@ struct ChildLaunch {
   ChildPlan plan;
   ChildReport report;
 };
+
+/// CLOCK_MONOTONIC.
+int64_t NowNs();
+
+/// Takes the steps in order. Returns 0, or -errno of the one in `failed`, after
+/// which none is taken.
+long RunSteps(const ChildStep* steps, size_t count, size_t* failed);
 
 /// Follows the plan of a ChildLaunch and loads the program; reports and exits
 /// if it cannot. Never returns.

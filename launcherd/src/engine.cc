@@ -27,6 +27,8 @@ const char* EngineName(Engine engine) {
       return "clone3";
     case Engine::kPosixSpawn:
       return "posix_spawn";
+    case Engine::kWarm:
+      return "warm";
   }
   return "?";
 }

@@ -16,6 +16,7 @@
 #include "launcher/launcher.h"
 #include "reap.h"
 #include "shell_line.h"
+#include "warm/warm_process.h"
 
 namespace launcher {
 
@@ -80,6 +81,13 @@ struct Job {
   Usage usage;               ///< Of the programs before this one.
   std::optional<Reaped> reaped;  ///< How it ended, where that cannot be had
                                  ///< without reaping it.
+
+  // Of a warm launch.
+  std::shared_ptr<warm::WarmProcess> warm;  ///< Until its report is taken.
+  std::shared_ptr<warm::WarmProcess> ended_with;  ///< Then until it is reaped.
+  uint32_t report = 0;                            ///< Index of its report.
+  std::vector<Fd> given;  ///< Its own descriptors, until it has been cloned.
+  bool cold = false;      ///< Not to be tried again.
 
   Timeline times;
   std::array<Timeline::TimePoint, kTimers> timers = {};  ///< Zero: not set.

@@ -135,6 +135,7 @@ Result<void> LaunchBlock::Store(const Command& command,
   inherit_fds = command.inherit_fds;
   group_leader = 0;
   line_steps_.clear();
+  held_names_.clear();
   return {};
 }
 
@@ -153,6 +154,7 @@ void LaunchBlock::StoreProgramOf(const LaunchBlock& shell) {
   argv_.clear();
   envp_.clear();
   line_steps_.clear();
+  held_names_.clear();
 }
 
 Result<void> LaunchBlock::AddAction(const Action& action) {
@@ -239,8 +241,10 @@ Result<void> LaunchBlock::HoldDescriptors() {
     numbers.push_back(copy ? copy.get() : *fd);
     copies.push_back(std::move(copy));
   }
-  for (size_t i = 0; i < named.size(); ++i)
+  for (size_t i = 0; i < named.size(); ++i) {
+    held_names_.push_back({numbers[i], *named[i]});
     *named[i] = numbers[i];
+  }
   held_ = std::move(copies);
   std::sort(numbers.begin(), numbers.end());
   SpareHeld(numbers);
@@ -338,8 +342,16 @@ Error LaunchBlock::ReportedError() const {
   if (step.path)
     object = step.path;
   else if (step.fd >= 0 && step.kind != ChildStep::Kind::kSetpgid)
-    object = std::to_string(step.fd);
+    object = std::to_string(NameOf(step.fd));
   return {report.error, StepName(step.kind), std::move(object)};
+}
+
+/// The number by which the caller knows a descriptor.
+int LaunchBlock::NameOf(int fd) const {
+  for (const auto& [copy, original] : held_names_)
+    if (copy == fd)
+      return original;
+  return fd;
 }
 
 char* LaunchBlock::Stack() {

@@ -56,6 +56,7 @@ class LaunchBlock {
 
   /// Closes the duplicates: the child has its own, or will never come.
   void ReleaseDescriptors() { held_.clear(); }
+  bool HoldsDescriptors() const { return !held_.empty(); }
 
   /// Makes the steps. `in`, `out`, `err`: the descriptors to become 0, 1 and 2
   /// where the command says kCapture or kFd; above 2 or equal to their target.
@@ -86,6 +87,7 @@ class LaunchBlock {
 
  private:
   char* Copy(std::string_view text);
+  int NameOf(int fd) const;
   Result<void> AddAction(const Action& action);
   void SpareHeld(const std::vector<int>& held);
   void AddStdio(const Stdio& how, int source, int target);
@@ -97,6 +99,7 @@ class LaunchBlock {
   std::vector<ChildStep> line_steps_;
   std::vector<ChildStep> steps_;
   std::vector<Fd> held_;
+  std::vector<std::pair<int, int>> held_names_;  ///< A duplicate, the original.
   std::string executable_;
   void* stack_mapping_ = nullptr;
 };

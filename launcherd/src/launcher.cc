@@ -67,6 +67,7 @@ Result<void> Launcher::Impl::UsePosixSpawn() {
     return added;
   threads = std::move(made.value());
   engine = MakePosixSpawnEngine();
+  templates.reset();  // They are made by clone3.
   RestoreFdLimit();
   return {};
 }
@@ -77,8 +78,6 @@ Result<Finished> Launcher::Impl::Wait(milliseconds timeout,
   if (timeout >= milliseconds::zero())
     deadline = EventLoop::After(timeout);
   sigset_t storage;
-  if (engine->blocks())
-    mask = WithoutStraySigchld(mask, &storage);
   for (;;) {
     if (room_made)
       RetryWaiting();
@@ -90,8 +89,11 @@ Result<Finished> Launcher::Impl::Wait(milliseconds timeout,
     if (jobs.empty())
       return Error{ECHILD, "wait", ""};
 
+    const sigset_t* now = mask;
+    if (engine->blocks() || (templates && templates->IsParking()))
+      now = WithoutStraySigchld(mask, &storage);
     Result<int> events =
-        loop.Wait(deadline, mask, [this](uint64_t token) { Handle(token); });
+        loop.Wait(deadline, now, [this](uint64_t token) { Handle(token); });
     if (!events.ok())
       return events.error();
     // Those that were found together are handed back in the order of their
@@ -101,8 +103,8 @@ Result<Finished> Launcher::Impl::Wait(milliseconds timeout,
     // epoll_pwait(2) prefers events to signals: without this a child that
     // writes without end would keep an interrupt from being seen.
     if (finished.empty() && mask && SignalPending(*mask)) {
-      const timespec now = {};
-      (void)ppoll(nullptr, 0, &now, mask);  // Its handler runs here.
+      const timespec zero = {};
+      (void)ppoll(nullptr, 0, &zero, mask);  // Its handler runs here.
       return Error{EINTR, "wait", ""};
     }
     if (finished.empty() && steady_clock::now() >= deadline)
@@ -127,6 +129,8 @@ Launcher::Impl::~Impl() {
   while (!jobs.empty())
     (void)loop.Wait(TimePoint::max(), nullptr,
                     [this](uint64_t token) { Handle(token); });
+  templates.reset();
+  warm_processes.clear();
   RestoreFdLimit();
 }
 
@@ -136,6 +140,15 @@ Statistics Launcher::Impl::GetStatistics() const {
   result.template_misses = cache->counters().misses;
   result.template_stale = cache->counters().stale;
   result.template_evictions = cache->counters().evictions;
+  if (templates) {
+    result.warm_parked = templates->counters.parked;
+    result.warm_stale = templates->counters.stale;
+    result.warm_evictions = templates->counters.evicted;
+    result.warm_deaths = templates->counters.ended;
+    result.warm_processes = templates->size();
+    result.warm_private_kib = templates->private_kib();
+    result.never_warm = templates->Reasons();
+  }
   return result;
 }
 
@@ -162,6 +175,13 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(Options options) {
     impl->engine = MakeClone3Engine();
     if (impl->options.raise_fd_limit)
       impl->RaiseFdLimit();
+    if (impl->options.engine != Engine::kClone3) {
+      Result<void> made = impl->UseWarm();
+      if (!made.ok() && made.error().code == EINVAL)
+        return made.error();
+      if (!made.ok())
+        impl->statistics.refusals += made.error().ToString() + "; ";
+    }
   }
   return std::unique_ptr<Launcher>(new Launcher(std::move(impl)));
 }

@@ -152,6 +152,17 @@ void Launcher::Impl::Handle(uint64_t token) {
     CollectThreads();
     return;
   }
+  if (token == kParkedToken) {
+    templates->Collect();
+    return;
+  }
+  if (warm_processes.contains(token >> kWatchBits)) {
+    if (token == WarmTimer(token >> kWatchBits))
+      OnWarmTimer(token >> kWatchBits);
+    else
+      OnWarmEvent(token >> kWatchBits);
+    return;
+  }
   // A job that was finished earlier in the same batch of events is no more.
   Job* job = Find(token >> kWatchBits);
   if (!job)
@@ -242,6 +253,7 @@ void Launcher::Impl::CloseStreams(Job* job) {
 void Launcher::Impl::OnExit(Job* job) {
   if (job->state != Job::State::kRunning)
     return;
+  TakeReport(job);
   job->state = Job::State::kExited;
   job->times.exited = steady_clock::now();
   List(job, Job::Listed::kNowhere);
@@ -391,6 +403,12 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
       FinishNotStarted(job, {ECANCELED, "kill", ""});
       return {};
     case Job::State::kStarting:
+      if (job->warm) {
+        const uint64_t id = job->id;
+        AwaitAnswer(id);
+        job = Find(id);
+        return job ? Kill(job, signal) : Result<void>();
+      }
       NoteKill(job, signal);
       if (signal != 0 && job->pending_signal != SIGKILL)
         job->pending_signal = signal;

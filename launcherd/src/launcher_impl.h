@@ -23,6 +23,7 @@
 #include "shell.h"
 #include "spawn_threads.h"
 #include "template_cache.h"
+#include "warm/warm_templates.h"
 
 namespace launcher {
 
@@ -31,8 +32,10 @@ struct Launcher::Impl {
   using steady_clock = std::chrono::steady_clock;
   using TimePoint = Timeline::TimePoint;
 
-  /// The token of SpawnThreads::event_fd(); jobs count from 1.
+  /// The token of SpawnThreads::event_fd(); jobs and warm processes count from
+  /// 1.
   static constexpr uint64_t kSpawnThreadsToken = 0;
+  static constexpr uint64_t kParkedToken = 1;  ///< WarmTemplates::event_fd()
   static constexpr size_t kReadSize = 64 * 1024;
 
   Impl(Options wanted, EventLoop made_loop,
@@ -76,12 +79,27 @@ struct Launcher::Impl {
   void Adopt(Job* job, Started started);
   void CollectThreads();
   void OnThreadDone(Job* job, Result<Started> result);
+  void OnNotStarted(Job* job, const Error& error);
   bool PutOff(Job* job, const Error& error);
   void RetryWaiting();
   bool AnyRunning() const { return jobs.size() > waiting.size(); }
   Block TakeBlock();
   void ReleaseBlock(Block block);
   void TakeTimes(Job* job);
+
+  // Warm launches.
+  using WarmPointer = warm::WarmTemplates::ProcessPointer;
+  Result<void> UseWarm();
+  bool WatchProcess(const WarmPointer& process);
+  bool StartWarm(Job* job, std::vector<Fd>* given);
+  void OnWarmEvent(uint64_t id);
+  void OnWarmTimer(uint64_t id);
+  void AwaitAnswer(uint64_t id);
+  void StartCold(Job* job);
+  void TakeReport(Job* job);
+  static uint64_t WarmTimer(uint64_t id) {
+    return id << kWatchBits | static_cast<uint64_t>(Watch::kPoll);
+  }
 
   // Command lines.
   Result<Block> StoreShell(const char* line, const Command& command);
@@ -127,6 +145,10 @@ struct Launcher::Impl {
   sys::KernelSigset child_mask = 0;
   bool fd_limit_raised = false;
   rlimit fd_limit = {};  ///< What children get, when raised.
+
+  std::unique_ptr<warm::WarmTemplates> templates;  ///< Null: all starts cold.
+  std::unordered_map<uint64_t, WarmPointer> warm_processes;
+  warm::Message message;
 
   uint64_t next_id = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs;

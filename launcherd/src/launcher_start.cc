@@ -174,7 +174,11 @@ Result<ChildId> Launcher::Impl::Spawn(const Command& command) {
   }
   Job* job = AddJob(command, requested);
   job->block = std::move(block.value());
-  return Launch(job);
+  Result<ChildId> id = Launch(job);
+  // The caller's descriptors are not to outlive its own for long.
+  if (id.ok() && job->warm && job->block->HoldsDescriptors())
+    AwaitAnswer(static_cast<uint64_t>(id.value()));
+  return id;
 }
 
 Result<ChildId> Launcher::Impl::Launch(Job* job) {
@@ -214,7 +218,7 @@ Result<void> Launcher::Impl::Start(Job* job) {
     for (size_t i = 0; i < job->streams.size(); ++i)
       if (!had_stream[i])
         CloseStream(job, &job->streams[i]);
-    if (refused && options.engine == Engine::kAuto) {
+    if (refused && options.engine != Engine::kClone3) {
       statistics.refusals += started.error().ToString() + "; ";
       if (Result<void> stepped = UsePosixSpawn(); !stepped.ok())
         return stepped;
@@ -229,8 +233,9 @@ Result<void> Launcher::Impl::Start(Job* job) {
 }
 
 Result<void> Launcher::Impl::StartOnce(Job* job, bool* refused) {
-  if (engine->blocks()) {
-    // Its thread may come to them after the caller has closed them.
+  if (engine->blocks() || templates) {
+    // Its thread, or a second start, may come to them after the caller has
+    // closed them.
     if (Result<void> held = job->block->HoldDescriptors(); !held.ok())
       return held;
   }
@@ -302,8 +307,10 @@ Result<void> Launcher::Impl::RunEngine(Job* job, std::vector<Fd> given,
   LaunchBlock* block = job->block.get();
   block->child.plan.set_fd_limit = fd_limit_raised;
   block->child.plan.fd_limit = fd_limit;
-  job->engine = engine->kind();
   bool want_pidfd = late.empty() && !pidfd_refused;
+  if (StartWarm(job, &given))
+    return {};
+  job->engine = engine->kind();
 
   if (engine->blocks()) {
     job->state = Job::State::kStarting;
@@ -376,15 +383,20 @@ void Launcher::Impl::OnThreadDone(Job* job, Result<Started> result) {
   // Its thread and those of others may have taken each other's room: then it is
   // to have another try alone.
   job->had_others |= job->start != thread_starts;
-  if (PutOff(job, result.error()))
+  OnNotStarted(job, result.error());
+}
+
+/// For one whose start has failed behind the back of its caller.
+void Launcher::Impl::OnNotStarted(Job* job, const Error& error) {
+  if (PutOff(job, error))
     return;
   if (job->Planned() && job->MayGoOn()) {
-    GiveToShell(job, result.error());
+    GiveToShell(job, error);
     StartNext(job);
     return;
   }
   CloseStreams(job);
-  FinishNotStarted(job, result.error());
+  FinishNotStarted(job, error);
 }
 
 /// Lets a job that met a shortage in the child wait for another one to end, if

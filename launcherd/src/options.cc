@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "launcher/launcher.h"
+#include "patterns.h"
 
 namespace launcher {
 
@@ -15,15 +16,16 @@ Result<Launcher::Options> Launcher::Options::FromEnvironment() {
   if (const char* text = getenv("LAUNCHER_ENGINE")) {
     bool known = false;
     for (Engine engine :
-         {Engine::kAuto, Engine::kClone3, Engine::kPosixSpawn}) {
+         {Engine::kAuto, Engine::kClone3, Engine::kPosixSpawn, Engine::kWarm}) {
       if (EngineName(engine) == std::string_view(text)) {
         options.engine = engine;
         known = true;
       }
     }
     if (!known)
-      return Error{EINVAL, "LAUNCHER_ENGINE",
-                   std::string(text) + "; use auto, clone3 or posix_spawn"};
+      return Error{
+          EINVAL, "LAUNCHER_ENGINE",
+          std::string(text) + "; use auto, clone3, posix_spawn or warm"};
   }
   if (const char* text = getenv("LAUNCHER_SHELL")) {
     if (text == std::string_view("always"))
@@ -31,6 +33,12 @@ Result<Launcher::Options> Launcher::Options::FromEnvironment() {
     else if (text != std::string_view("auto"))
       return Error{EINVAL, "LAUNCHER_SHELL",
                    std::string(text) + "; use auto or always"};
+  }
+  if (const char* text = getenv("LAUNCHER_NEVER_WARM")) {
+    options.never_warm = {text};
+    if (auto made = Patterns::Create("LAUNCHER_NEVER_WARM", options.never_warm);
+        !made.ok())
+      return made.error();
   }
   if (const char* text = getenv("LAUNCHER_DRAIN_MS")) {
     std::string_view digits = text;

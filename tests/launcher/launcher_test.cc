@@ -185,7 +185,7 @@ TEST_P(CreateTest, RaisedLimitIsNotForChildrenAndIsRestored) {
     {
       auto created = Launcher::Create(options);
       ASSERT_TRUE(created.ok());
-      if (GetParam() == Engine::kClone3) {
+      if (GetParam() != Engine::kPosixSpawn) {
         EXPECT_EQ(low.rlim_max, FdLimit().rlim_cur);
       }
       const char* argv[] = {kProbe, "limit"};

@@ -237,7 +237,7 @@ TEST_P(OutputTest, DrainDoesNotCutOffTheChildItself) {
 }
 
 TEST_P(OutputTest, ATalkerLeftBehindIsCutOff) {
-  Make({.drain = milliseconds(20)});
+  Make({.drain = milliseconds(100)});
   // It goes on until its pipe is closed, and then gets SIGPIPE.
   LeaveBehind({"fill", "1", "1000000000000"}, {.output_cap = 10});
   Finished done = Finish();

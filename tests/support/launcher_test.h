@@ -160,6 +160,11 @@ class LauncherTest : public LeakCheckTest,
     return done.output;
   }
 
+  /// The engine of what is not launched warm.
+  static Engine BaseEngine() {
+    return GetParam() == Engine::kWarm ? Engine::kClone3 : GetParam();
+  }
+
   static void Expect(Cause cause, int code, const Finished& done) {
     EXPECT_EQ(cause, done.cause) << done.error.ToString() << done.output;
     EXPECT_EQ(code, done.code) << done.output;
@@ -174,7 +179,7 @@ class LauncherTest : public LeakCheckTest,
     EXPECT_EQ(error, done.error.code) << done.error.ToString();
     EXPECT_EQ(0, done.code);
     EXPECT_EQ("", done.output);
-    if (GetParam() == Engine::kClone3) {
+    if (GetParam() != Engine::kPosixSpawn) {
       EXPECT_STREQ(step, done.error.step);
       EXPECT_EQ(object, done.error.object);
     } else {
@@ -190,9 +195,10 @@ inline std::string EngineTestName(const testing::TestParamInfo<Engine>& info) {
   return EngineName(info.param);
 }
 
-#define LAUNCHER_TEST_ENGINES(suite)                                         \
-  INSTANTIATE_TEST_SUITE_P(                                                  \
-      Engines, suite, testing::Values(Engine::kClone3, Engine::kPosixSpawn), \
+#define LAUNCHER_TEST_ENGINES(suite)                                        \
+  INSTANTIATE_TEST_SUITE_P(                                                 \
+      Engines, suite,                                                       \
+      testing::Values(Engine::kClone3, Engine::kPosixSpawn, Engine::kWarm), \
       EngineTestName)
 
 }  // namespace launcher

@@ -158,9 +158,11 @@ class LineTest : public LeakCheckTest,
   }
 
   /// What a shell that was killed leaves comes to us; waits for its end.
-  static void ReapOrphansOf(ShellUse use) {
-    if (use == ShellUse::kAlways)
-      ReapChildren(1'000'000);
+  void ReapOrphansOf(ShellUse use) {
+    if (use != ShellUse::kAlways)
+      return;
+    launcher_.reset();  // With the processes that it has parked.
+    ReapChildren(1'000'000);
   }
 
   /// Lets the launcher work until then; no line may end meanwhile.
@@ -258,7 +260,7 @@ class LineTest : public LeakCheckTest,
 
 inline std::vector<LineParam> LineParams() {
   std::vector<LineParam> params;
-  for (Engine engine : {Engine::kClone3, Engine::kPosixSpawn})
+  for (Engine engine : {Engine::kClone3, Engine::kPosixSpawn, Engine::kWarm})
     for (const char* shell : kShells)
       params.push_back({engine, shell});
   return params;

@@ -48,12 +48,15 @@ enum class ChildId : uint64_t {};
 
 /// How a child is started. The results do not depend on it.
 enum class Engine : uint8_t {
-  kAuto,        ///< clone3, and posix_spawn once clone3 has been refused.
+  kAuto,        ///< warm where it pays, else clone3, and posix_spawn once
+                ///< clone3 has been refused.
   kClone3,      ///< clone3(2) without waiting for the exec.
   kPosixSpawn,  ///< posix_spawn(3): works anywhere, the reference.
+  kWarm,  ///< As kAuto, but a program is parked when it is first used, and
+          ///< waited for: to compare, and to test.
 };
 
-/// "auto", "clone3", "posix_spawn".
+/// "auto", "clone3", "posix_spawn", "warm".
 const char* EngineName(Engine engine);
 
 /// When each step of a launch was reached, CLOCK_MONOTONIC. A time that was not
@@ -133,6 +136,17 @@ struct Statistics {
   uint64_t late_pidfds = 0;         ///< Children without a pidfd for a while.
   uint64_t lines = 0;               ///< Accepted by SpawnLine().
   uint64_t shells = 0;              ///< Of these, run by the shell.
+  uint64_t warm_launches = 0;       ///< By a clone of a parked process.
+  uint64_t warm_parked = 0;         ///< Processes that were parked.
+  uint64_t warm_stale = 0;        ///< Of these, given up since a file that they
+                                  ///< were loaded from, or something that this
+                                  ///< process hands down, has changed.
+  uint64_t warm_evictions = 0;    ///< Given up to make room.
+  uint64_t warm_deaths = 0;       ///< Ended by themselves, or were killed.
+  uint64_t warm_processes = 0;    ///< There now.
+  uint64_t warm_private_kib = 0;  ///< Memory that is theirs alone.
+  std::vector<std::string> never_warm;  ///< "/usr/bin/gdb: it asks for the
+                                        ///< time", one for each program.
   std::string refusals;  ///< "clone3: Operation not permitted; ..." or empty.
 };
 
@@ -146,6 +160,23 @@ class Launcher {
     /// RE2 patterns over the whole absolute path of an executable. Those that
     /// match are launched without a template.
     std::vector<std::string> never_template;
+
+    /// Warm templates, engine kAuto: a program is parked when it has been used
+    /// `warm_after` times, kept if its loader took at least `warm_least` of CPU
+    /// time, and given up, least recently used first, when there are more than
+    /// `warm_processes` or their private memory is more than `warm_kib` KiB.
+    uint64_t warm_after = 4;
+    std::chrono::microseconds warm_least{200};
+    size_t warm_processes = 16;
+    uint64_t warm_kib = 256 * 1024;
+
+    /// RE2 patterns as in never_template: executables that are never parked.
+    std::vector<std::string> never_warm;
+
+    /// Asked before the executable of this absolute path is parked. A parked
+    /// process keeps others from writing to its executable (ETXTBSY): say false
+    /// for what may be made anew.
+    std::function<bool(const std::string& path)> may_park;
 
     /// How long the output may stay silent after the child itself has ended
     /// before it is given up; in all at most ten times this. A process left
@@ -169,14 +200,16 @@ class Launcher {
     /// The shell; its argv[0] is "/bin/sh" whatever this says.
     std::string shell_path = "/bin/sh";
 
-    /// LAUNCHER_ENGINE=auto|clone3|posix_spawn, LAUNCHER_SHELL=auto|always and
-    /// LAUNCHER_DRAIN_MS=N (0 or more) over the defaults. Errors: EINVAL, step
-    /// the name of the variable.
+    /// LAUNCHER_ENGINE=auto|clone3|posix_spawn|warm,
+    /// LAUNCHER_SHELL=auto|always, LAUNCHER_DRAIN_MS=N (0 or more) and
+    /// LAUNCHER_NEVER_WARM=PATTERN over the defaults. Errors: EINVAL, step the
+    /// name of the variable.
     static Result<Options> FromEnvironment();
   };
 
   /// Errors: EMFILE, ENFILE, ENOMEM (steps "epoll_create1", "eventfd"), EINVAL
-  /// (step "never_template", object the bad pattern and what is wrong).
+  /// (step "never_template" or "never_warm", object the bad pattern and what is
+  /// wrong).
   static Result<std::unique_ptr<Launcher>> Create(Options options);
 
   /// Sends SIGKILL to the children still running and reaps them. Blocks until
@@ -269,7 +302,7 @@ class Launcher {
   /// Children that Spawn() accepted and Wait() has not handed back.
   size_t children() const;
 
-  /// The engine of the next launch: kClone3 or kPosixSpawn.
+  /// The engine of the next launch that is not warm: kClone3 or kPosixSpawn.
   Engine engine() const;
 
   Statistics statistics() const;

@@ -4,6 +4,8 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +24,33 @@ using launcher::Result;
 using launcher::Stdio;
 
 bool g_explain_launch = false;
+State* g_launch_state = nullptr;
+
+bool MayBeOutput(const std::string& path) {
+  struct stat file, made;
+  if (!g_launch_state || stat(path.c_str(), &file) != 0)
+    return true;
+  // By its name and then by its inode: the manifest may lead to it through
+  // other directories and links.
+  auto name_of = [](const std::string& of) {
+    return of.substr(of.rfind('/') + 1);
+  };
+  std::string name = name_of(path), real_name = name;
+  if (char* real = realpath(path.c_str(), nullptr)) {
+    real_name = name_of(real);
+    free(real);
+  }
+  for (const auto& [node_path, node] : g_launch_state->paths_) {
+    if (!node->in_edge())
+      continue;
+    std::string node_name = name_of(node->path());
+    if ((node_name == name || node_name == real_name) &&
+        stat(node->path().c_str(), &made) == 0 && made.st_dev == file.st_dev &&
+        made.st_ino == file.st_ino)
+      return true;
+  }
+  return false;
+}
 
 launcher::Command JobSurroundings(bool use_console) {
   launcher::Command job;

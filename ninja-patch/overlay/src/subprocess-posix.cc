@@ -106,6 +106,9 @@ SubprocessSet::SubprocessSet() {
   options.value().on_held = [](const launcher::Held& held) {
     WarnHeld(held, static_cast<Subprocess*>(held.tag)->command_);
   };
+  options.value().may_park = [](const std::string& path) {
+    return !MayBeOutput(path);
+  };
   // Before the signals are blocked: the jobs get the mask that is set now.
   Result<std::unique_ptr<Launcher>> made = Launcher::Create(options.value());
   if (!made.ok())
@@ -269,4 +272,15 @@ void SubprocessSet::PrintStatistics() const {
       static_cast<unsigned long long>(statistics.template_stale),
       statistics.refusals.empty() ? "" : ", refused: ",
       statistics.refusals.c_str());
+  printf(
+      "launcher: %llu warm, %llu programs parked (%llu KiB), %llu stale, "
+      "%llu evicted, %llu died\n",
+      static_cast<unsigned long long>(statistics.warm_launches),
+      static_cast<unsigned long long>(statistics.warm_parked),
+      static_cast<unsigned long long>(statistics.warm_private_kib),
+      static_cast<unsigned long long>(statistics.warm_stale),
+      static_cast<unsigned long long>(statistics.warm_evictions),
+      static_cast<unsigned long long>(statistics.warm_deaths));
+  for (const std::string& reason : statistics.never_warm)
+    printf("launcher: never warm: %s\n", reason.c_str());
 }

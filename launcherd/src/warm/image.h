@@ -1,0 +1,90 @@
+// The memory of a program at its entry point: what in it depends on the process
+// rather than on the program.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHER_SRC_WARM_IMAGE_H_
+#define LAUNCHER_SRC_WARM_IMAGE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "launcher/result.h"
+#include "process.h"
+#include "stub.h"
+#include "tracee.h"
+
+namespace launcher::warm {
+
+/// An address in terms that mean the same in another process of the program.
+struct Place {
+  std::string object;  ///< A file, "[heap]", "[thread]"; empty: there are none.
+  int64_t offset;
+
+  auto operator<=>(const Place&) const = default;
+};
+
+/// The address space of a tracee at its entry point.
+class Image {
+ public:
+  /// Errors: those of Process. `tracee` must outlive it.
+  static Result<Image> Of(const Tracee& tracee);
+
+  const std::vector<Mapping>& mappings() const { return mappings_; }
+
+  struct Found {
+    uint64_t address;
+    size_t mapping;  ///< Index.
+    Place place;
+  };
+  /// Where in the memory that is the process's own (but for its stack) a 4-byte
+  /// `value` is. Errors: those of Process.
+  Result<std::vector<Found>> FindValue(uint32_t value) const;
+
+  /// Calls `look` with each word of the same memory: the index of its mapping,
+  /// its address, its value. Errors: those of Process.
+  Result<void> EachOwnWord(
+      const std::function<void(size_t, uint64_t, uint64_t)>& look) const;
+
+  /// The address of a `syscall; ret` in code that stays mapped.
+  /// Errors: ENOENT (step "entry point").
+  Result<uint64_t> FindReturnGadget() const;
+
+  /// The objects that are mapped, in an order that does not depend on where.
+  std::vector<std::string> Objects() const;
+
+ private:
+  struct Extent {
+    uint64_t start, end;
+    std::string path;
+  };
+
+  explicit Image(const Tracee* tracee) : tracee_(tracee) {}
+  Result<void> EachOwnPage(
+      const std::function<void(size_t, uint64_t, const char*)>& look) const;
+  Place PlaceOf(uint64_t address) const;
+  void AddExtent(const Mapping& first);
+
+  const Tracee* tracee_;
+  std::vector<Mapping> mappings_;
+  std::vector<Extent> extents_;  ///< Of the objects, with their zeroed data.
+};
+
+/// The places of some finds.
+std::vector<Place> PlacesOf(const std::vector<Image::Found>& found);
+
+/// Everything that holds the address of argc, of argv or of argv[0] and into
+/// it, the value of argc or of the pid. `counts` and `pids`: where another
+/// process of the program has those, sorted. Errors: EPERM (step "entry point",
+/// object a clause) if there is too much; EAGAIN if another try may have a
+/// better end; those of Process.
+Result<std::vector<Slot>> FindSlots(const Tracee& tracee, const Image& image,
+                                    const prctl_mm_map& map,
+                                    const std::vector<Place>& counts,
+                                    const std::vector<Place>& pids);
+
+}  // namespace launcher::warm
+
+#endif  // LAUNCHER_SRC_WARM_IMAGE_H_

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "process_state.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string_view>
+
+#include "sys.h"
+
+namespace launcher::warm {
+
+namespace {
+
+/// What differs from one look to the next, or is no matter of children.
+constexpr std::string_view kOwn[] = {
+    "Name",   "State",  "Tgid",   "Ngid",   "Pid",       "PPid",
+    "Tracer", "FDSize", "NStgid", "NSpid",  "NSpgid",    "Kthread",
+    "Vm",     "Rss",    "Huge",   "CoreD",  "Threads",   "SigQ",
+    "SigPnd", "ShdPnd", "SigBlk", "SigCgt", "voluntary", "nonvoluntary",
+    "x86_",   "untag",
+};
+
+bool IsOwn(std::string_view line) {
+  for (std::string_view name : kOwn)
+    if (line.starts_with(name))
+      return true;
+  return false;
+}
+
+/// Opened once. Empty if it cannot be read.
+std::string_view ReadAgain(Fd* fd, const char* path, char* buffer,
+                           size_t size) {
+  if (!*fd)
+    fd->Reset(open(path, O_RDONLY | O_CLOEXEC));
+  ssize_t got = *fd ? pread(fd->get(), buffer, size, 0) : -1;
+  return {buffer, got > 0 ? static_cast<size_t>(got) : 0};
+}
+
+}  // namespace
+
+bool ProcessState::operator==(const ProcessState& other) const {
+  return status == other.status && cgroup == other.cgroup &&
+         memcmp(limits.data(), other.limits.data(), sizeof(limits)) == 0 &&
+         namespaces == other.namespaces && directories == other.directories &&
+         others == other.others;
+}
+
+bool ProcessStateReader::Read(ProcessState* state) {
+  char buffer[8192];
+  std::string_view text =
+      ReadAgain(&status_, "/proc/thread-self/status", buffer, sizeof(buffer));
+  if (text.empty() || text.size() == sizeof(buffer))
+    return false;
+  state->status.clear();
+  static constexpr std::string_view kTableSize = "FDSize:\t";
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n') + 1);
+    if (line.empty())
+      line = text;
+    if (line.starts_with(kTableSize))
+      descriptor_bound_ = atoi(line.data() + kTableSize.size());
+    if (!IsOwn(line))
+      state->status.append(line);
+    text.remove_prefix(line.size());
+  }
+  state->cgroup =
+      ReadAgain(&cgroup_, "/proc/thread-self/cgroup", buffer, sizeof(buffer));
+
+  for (int i = 0; i < RLIM_NLIMITS; ++i)
+    if (getrlimit(static_cast<__rlimit_resource>(i), &state->limits[i]) != 0)
+      return false;
+
+  if (!namespaces_)
+    namespaces_.Reset(
+        open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  static constexpr const char* kNamespaces[] = {
+      "mnt",    "pid_for_children", "net", "user", "uts", "ipc",
+      "cgroup", "time_for_children"};
+  static_assert(std::size(kNamespaces) ==
+                std::tuple_size_v<decltype(state->namespaces)>);
+  struct stat file;
+  for (size_t i = 0; i < std::size(kNamespaces); ++i)
+    state->namespaces[i] =
+        fstatat(namespaces_.get(), kNamespaces[i], &file, 0) == 0 ? file.st_ino
+                                                                  : 0;
+  if (stat("/", &file) != 0)
+    return false;
+  state->directories[0] = file.st_dev;
+  state->directories[1] = file.st_ino;
+  if (stat(".", &file) != 0)
+    return false;
+  state->directories[2] = file.st_dev;
+  state->directories[3] = file.st_ino;
+
+  sched_param priority = {};
+  (void)sched_getparam(0, &priority);
+  state->others = {getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
+                   priority.sched_priority,      getsid(0),
+                   personality(0xffffffff),      prctl(PR_GET_TIMERSLACK)};
+  return true;
+}
+
+}  // namespace launcher::warm

@@ -1,0 +1,50 @@
+// What a process hands down to its children beside what a launch says: a parked
+// process has it from the time when it was parked, a cold launch from now.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHER_SRC_WARM_PROCESS_STATE_H_
+#define LAUNCHER_SRC_WARM_PROCESS_STATE_H_
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "launcher/fd.h"
+
+namespace launcher::warm {
+
+/// Credentials, capabilities, umask, ignored signals, no_new_privs, seccomp,
+/// affinity (status of proc(5)); limits, priority and scheduling; session,
+/// cgroup, namespaces, root and working directory, personality, timer slack.
+struct ProcessState {
+  std::string status;  ///< The lines that are inherited.
+  std::string cgroup;
+  std::array<rlimit, RLIM_NLIMITS> limits = {};
+  std::array<uint64_t, 8> namespaces = {};  ///< Inodes.
+  std::array<uint64_t, 4> directories = {};
+  std::array<long, 6> others = {};
+
+  bool operator==(const ProcessState& other) const;
+};
+
+/// Reads it, with descriptors that stay open: about 40 us.
+class ProcessStateReader {
+ public:
+  /// Of the calling thread, from then on. False if proc(5) cannot be read.
+  bool Read(ProcessState* state);
+
+  /// Every descriptor is below this; as of the last Read().
+  int descriptor_bound() const { return descriptor_bound_; }
+
+ private:
+  Fd status_, cgroup_, namespaces_;
+  int descriptor_bound_ = 0;
+};
+
+}  // namespace launcher::warm
+
+#endif  // LAUNCHER_SRC_WARM_PROCESS_STATE_H_

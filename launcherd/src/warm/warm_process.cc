@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "warm_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <utility>
+
+namespace launcher::warm {
+
+WarmProcess::WarmProcess(Parked parked) : parked_(std::move(parked)) {}
+
+WarmProcess::~WarmProcess() {
+  parked_.socket.Reset();
+  kill(parked_.pid, SIGKILL);
+  while (waitpid(parked_.pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  // Clones are of its group until their first step, behind the reply.
+  while (waitpid(-parked_.pid, nullptr, WNOHANG) > 0) {
+  }
+}
+
+bool WarmProcess::IsFresh() const {
+  for (const LookedAt& looked : parked_.looked_at)
+    if (FileState::Of(looked.path.c_str()) != looked.state)
+      return false;
+  return true;
+}
+
+Result<void> WarmProcess::Send(uint64_t job, Message* message,
+                               uint32_t* report) {
+  if (!free_reports_.empty()) {
+    *report = free_reports_.back();
+    free_reports_.pop_back();
+  } else if (next_report_ < kReportCount) {
+    *report = next_report_++;
+  } else {
+    return Error{ENOSPC, "sendmsg", "reports"};
+  }
+  *this->report(*report) = {};
+  message->request()->id = job;
+  message->request()->report = *report;
+
+  iovec part = {message->bytes.data(), message->bytes.size()};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))];
+  const size_t size = message->descriptors.size() * sizeof(int);
+  if (size > 0) {
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(size);
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(rights), message->descriptors.data(), size);
+  }
+  if (sendmsg(socket(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    FreeReport(*report);
+    return Error{errno, "sendmsg", "parked process"};
+  }
+  unanswered_.insert(job);
+  used_ = true;
+  return {};
+}
+
+std::optional<Reply> WarmProcess::Receive() {
+  Reply reply;
+  ssize_t size;
+  while ((size = recv(socket(), &reply, sizeof(reply), MSG_DONTWAIT)) < 0 &&
+         errno == EINTR) {
+  }
+  if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    return std::nullopt;
+  if (size != sizeof(reply)) {
+    at_end_ = true;
+    return std::nullopt;
+  }
+  unanswered_.erase(reply.id);
+  return reply;
+}
+
+void WarmProcess::Retire() { (void)shutdown(socket(), SHUT_WR); }
+
+void WarmProcess::EndIfStopped() {
+  char state = Process(parked_.pid).State();
+  if (state == 'T' || state == 't')
+    kill(parked_.pid, SIGKILL);
+}
+
+}  // namespace launcher::warm
