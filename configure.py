@@ -7,11 +7,14 @@ usage: ./configure.py [command] [options]
   demo     build a real repository with upstream's ninja and with ours; compare
   test     build everything, run all tests, again under the sanitizers
   bench    measure, for half an hour; writes reports to bench/results
+  kernel-test   build Linux with the series in kernel/, boot it, run its tests
+  kernel-shell  the same kernel, with a prompt
   clean    remove the build directory
 
   --ninja-source=PATH  use this Ninja source (tarball or directory)
   --build-dir=DIR      build in DIR                                [build]
   --rounds=N           rounds of demo or bench              [demo 2, bench 6]
+  --debug-kernel       kernel-test with KASAN, lockdep, kmemleak, UBSAN
 
 What is built from which files stands in CMakeLists.txt only. Everything may
 be run again at any time: what has been done already is not done twice.
@@ -51,13 +54,21 @@ PACKAGES = [
     Package("ca-certificates", "to verify the servers sources come from", ""),
     Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test"),
     Package("googletest", "its source, a CMake project to build", "test bench"),
-    Package("busybox-static", "one of the shells that command lines are compared with", "test"),
+    Package("busybox-static", "a shell to compare with; the guest's shell", "test kernel"),
     Package("bsdutils", "script(1), gives a test a terminal", "test"),
     Package("clang", "compiles the demo's repository", "demo bench"),
     Package("valgrind", "counts instructions", "bench"),
+    Package("linux-source-6.12", "the kernel that kernel/patches is for", "kernel"),
+    Package("flex", "to build a kernel", "kernel"),
+    Package("bc", "to build a kernel", "kernel"),
+    Package("libelf-dev", "to build a kernel", "kernel"),
+    Package("perl", "to build a kernel", "kernel"),
+    Package("rsync", "to install the kernel's headers", "kernel"),
+    Package("xz-utils", "unpacks the kernel", "kernel"),
+    Package("qemu-system-x86", "runs the guest", "kernel"),
     Package("meson", "writes manifests of the corpus", "bench"),
     Package("generate-ninja", "gn, writes manifests of the corpus", "bench"),
-    Package("bison", "a project of the corpus looks for it", "bench"),
+    Package("bison", "a project of the corpus and a kernel want it", "bench kernel"),
     Package("libexpat1-dev", "a project of the corpus looks for it", "bench"),
     Package("libffi-dev", "a project of the corpus looks for it", "bench"),
     Package("libgmock-dev", "a project of the corpus looks for it", "bench"),
@@ -351,6 +362,28 @@ def command_test(args: argparse.Namespace) -> None:
         raise Failed("some tests failed")
 
 
+def kernel_lab(args: argparse.Namespace, *more: str) -> None:
+    steps = Steps(2)
+    steps.next("packages")
+    install(missing_packages("kernel"), args.build_dir / "logs")
+    steps.next("the kernel")
+    command = [sys.executable, str(ROOT / "kernel" / "lab.py"), *more]
+    command += ["--build-dir", str(args.build_dir / "kernel")]
+    status = subprocess.run(command).returncode
+    if status != 0:
+        raise Failed(f"kernel/lab.py failed with status {status}")
+
+
+def command_kernel_test(args: argparse.Namespace) -> None:
+    more = ["--debug-kernel"] if args.debug_kernel else []
+    kernel_lab(args, *more)
+    say("passed")
+
+
+def command_kernel_shell(args: argparse.Namespace) -> None:
+    kernel_lab(args, "--shell")
+
+
 def command_clean(args: argparse.Namespace) -> None:
     build = args.build_dir
     if not build.exists():
@@ -366,6 +399,8 @@ COMMANDS = {
     "demo": command_demo,
     "test": command_test,
     "bench": command_bench,
+    "kernel-test": command_kernel_test,
+    "kernel-shell": command_kernel_shell,
     "clean": command_clean,
 }
 
@@ -377,6 +412,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ninja-source", type=Path)
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--debug-kernel", action="store_true")
     args = parser.parse_args(arguments)
     args.build_dir = args.build_dir.resolve()
     return args

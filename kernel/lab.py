@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""Builds the kernel with the series and boots it.
+
+usage: lab.py [--debug-kernel] [--shell] --build-dir=DIR
+
+Unpacks the source named in BASE, applies patches/, builds, boots it in QEMU
+with an initramfs made here, and runs the selftest and the fuzzer in it. What
+the guest prints is kept in DIR/NAME.log. A test that fails, a guest that does
+not come to its end, or a line in the log that is in SPLATS: status 1.
+"""
+
+import argparse
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional
+
+HERE = Path(__file__).resolve().parent
+TARBALL = Path("/usr/src/linux-source-6.12.tar.xz")
+
+SPLATS = re.compile(
+    r"BUG:|WARNING:|KASAN|UBSAN|Kernel panic|Oops|possible recursive locking|"
+    r"inconsistent lock state|possible circular locking|suspicious RCU|INFO: task .* blocked|"
+    r"refcount_t:|unreferenced object|sleeping function called|rcu.*stall|general protection"
+)
+
+
+class LabError(Exception):
+    """A step failed; the text is all the user needs to see."""
+
+
+def run(command: List[str], log: Path, cwd: Optional[Path] = None) -> None:
+    with log.open("a") as file:
+        status = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=cwd
+        ).returncode
+    if status != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        raise LabError(f"{tail}\nfailed with status {status}: {' '.join(command)}\nlog: {log}")
+
+
+def jobs() -> str:
+    return f"-j{len(os.sched_getaffinity(0))}"
+
+
+# --- source
+
+
+def base() -> Dict[str, str]:
+    lines = (HERE / "BASE").read_text().splitlines()
+    pairs = (line.split(": ", 1) for line in lines if line and not line.startswith("#"))
+    return dict(pairs)
+
+
+def patches() -> List[Path]:
+    return sorted(
+        path for path in (HERE / "patches").glob("*.patch") if not path.name.startswith("0000")
+    )
+
+
+def describe_source() -> str:
+    """The version of the installed source, and whether it is the one of BASE."""
+    package = base()["Package"]
+    shown = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True
+    ).stdout
+    digest = hashlib.sha256(TARBALL.read_bytes()).hexdigest()
+    same = digest == base()["Sha256"]
+    return f"{package} {shown}, " + ("the one of BASE" if same else "not the one of BASE")
+
+
+def unpack(where: Path, log: Path) -> Path:
+    """The source tree with the series; made anew when a patch has changed."""
+    state = hashlib.sha256(b"".join(p.read_bytes() for p in patches()))
+    state.update(str(TARBALL.stat().st_mtime_ns).encode())
+    stamp = where / "state"
+    tree = where / TARBALL.name[: -len(".tar.xz")]
+    if stamp.exists() and stamp.read_text() == state.hexdigest():
+        return tree
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir(parents=True)
+    run(["tar", "xf", str(TARBALL), "-C", str(where)], log)
+    for patch in patches():
+        run(["patch", "-s", "-p1", "-i", str(patch)], log, cwd=tree)
+    stamp.write_text(state.hexdigest())
+    return tree
+
+
+def build(tree: Path, out: Path, fragments: List[str], log: Path) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    make = ["make", "-s", "-C", str(tree), f"O={out}"]
+    run(make + ["tinyconfig"], log)
+    merge = [str(tree / "scripts/kconfig/merge_config.sh"), "-m", "-O", str(out)]
+    merge += [str(out / ".config")] + [str(HERE / "config" / name) for name in fragments]
+    run(merge, log, cwd=tree)
+    run(make + ["olddefconfig"], log)
+    run(make + [jobs(), "vmlinux"], log)
+    run(make + ["headers"], log)
+    return out / "vmlinux"
+
+
+# --- what runs in the guest
+
+
+class Program(NamedTuple):
+    name: str
+    source: Path
+    static: bool = True
+    flags: List[str] = []
+
+
+def programs(tree: Path) -> List[Program]:
+    selftests = tree / "tools/testing/selftests"
+    return [
+        Program(
+            "spawn_template",
+            selftests / "exec/spawn_template.c",
+            flags=["-pthread", f"-I{selftests}"],
+        ),
+        Program("spawn_fuzz", HERE / "tests/spawn_fuzz.c"),
+        Program("spawn_cost", HERE / "tests/spawn_cost.c"),
+        Program("noop_tiny", HERE / "tests/noop_tiny.c", flags=["-nostdlib"]),
+        Program("noop_static", HERE / "tests/noop.c"),
+        Program("noop_dynamic", HERE / "tests/noop.c", static=False),
+    ]
+
+
+def compile_programs(tree: Path, kernel_out: Path, out: Path, log: Path) -> List[Path]:
+    out.mkdir(parents=True, exist_ok=True)
+    for program in programs(tree):
+        command = ["gcc", "-O2", "-Wall", "-isystem", str(kernel_out / "usr/include")]
+        command += ["-static"] if program.static else []
+        command += program.flags + ["-o", str(out / program.name), str(program.source)]
+        run(command, log)
+    return [out / program.name for program in programs(tree)]
+
+
+class Archive:
+    """An initramfs: a cpio archive in the "newc" format, the same bytes each time."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.count = 0
+
+    def add(self, name: str, mode: int, content: bytes = b"", device: tuple = (0, 0)) -> None:
+        self.count += 1
+        fields = [self.count, mode, 0, 0, 1, 0, len(content), 0, 0, *device, len(name) + 1, 0]
+        self.data += b"070701" + b"".join(b"%08X" % field for field in fields)
+        self.data += name.encode() + b"\0"
+        self.data += b"\0" * (-len(self.data) % 4) + content
+        self.data += b"\0" * (-len(self.data) % 4)
+
+    def directory(self, name: str) -> None:
+        self.add(name, stat.S_IFDIR | 0o755)
+
+    def file(self, name: str, content: bytes, mode: int = 0o755) -> None:
+        self.add(name, stat.S_IFREG | mode, content)
+
+    def finish(self) -> bytes:
+        self.add("TRAILER!!!", 0)
+        return gzip.compress(bytes(self.data), 6, mtime=0)
+
+
+INIT = """#!/bin/busybox sh
+PATH=/bin:/b HOME=/ TERM=dumb
+export PATH HOME TERM
+/bin/busybox mount -t proc proc /proc
+/bin/busybox --install -s /bin
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t cgroup2 cgroup /sys/fs/cgroup
+mount -t debugfs debug /sys/kernel/debug 2>/dev/null
+mount -t tmpfs tmp /tmp
+sh /run.sh </dev/null
+echo "GUEST ENDS"
+sync
+reboot -f
+"""
+
+
+def libraries(program: Path) -> List[str]:
+    shown = subprocess.run(["ldd", str(program)], capture_output=True, text=True).stdout
+    return re.findall(r"(/\S+)", shown)
+
+
+def initramfs(files: List[Path], script: str) -> bytes:
+    archive = Archive()
+    for name in ("bin", "b", "dev", "proc", "sys", "tmp"):
+        archive.directory(name)
+    archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    archive.add("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
+    archive.file("init", INIT.encode())
+    archive.file("run.sh", script.encode())
+    archive.file("bin/busybox", Path(shutil.which("busybox") or "/bin/busybox").read_bytes())
+    made = set()
+    for path in files:
+        archive.file(f"b/{path.name}", path.read_bytes())
+        for library in libraries(path):
+            for parent in reversed(Path(library).parents[:-1]):
+                if parent not in made:
+                    made.add(parent)
+                    archive.directory(str(parent)[1:])
+            if library not in made:
+                made.add(library)
+                archive.file(library[1:], Path(library).read_bytes())
+    return archive.finish()
+
+
+class Guest(NamedTuple):
+    cpus: int = 2
+    memory: int = 768  # MiB
+    seconds: int = 900
+    cpu: str = "max"
+    qemu: List[str] = []
+    kernel: str = ""
+
+
+def qemu_command(vmlinux: Path, initrd: Path, guest: Guest) -> List[str]:
+    command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", guest.cpu]
+    command += ["-m", str(guest.memory), "-smp", str(guest.cpus), "-display", "none"]
+    command += ["-no-reboot", "-nodefaults", "-no-user-config", "-serial", "stdio"]
+    command += ["-kernel", str(vmlinux), "-initrd", str(initrd), *guest.qemu]
+    return command + ["-append", f"console=ttyS0 panic=-1 reboot=t {guest.kernel}"]
+
+
+def boot(vmlinux: Path, files: List[Path], script: str, log: Path, guest: Guest) -> str:
+    """Runs `script` in the guest; what it printed, kernel messages among it."""
+    initrd = log.with_suffix(".cpio.gz")
+    initrd.write_bytes(initramfs(files, script))
+    with log.open("wb") as file:
+        try:
+            subprocess.run(
+                qemu_command(vmlinux, initrd, guest),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=guest.seconds,
+            )
+        except subprocess.TimeoutExpired:
+            raise LabError(f"the guest took more than {guest.seconds} s; log: {log}") from None
+    return log.read_text(errors="replace").replace("\r", "")
+
+
+# --- results
+
+
+def failures(text: str) -> List[str]:
+    """What is wrong with a run; the selftest prints TAP, each part a status."""
+    found = [line for line in text.splitlines() if SPLATS.search(line)]
+    found += [line for line in text.splitlines() if line.startswith("not ok")]
+    found += [line for line in text.splitlines() if re.match(r"STATUS \S+ [1-9]", line)]
+    if "GUEST ENDS" not in text:
+        found.append("the guest did not come to its end")
+    return found
+
+
+def summary(text: str) -> str:
+    totals = re.findall(r"^# Totals: (.*)$", text, re.M)
+    calls = re.findall(r"^spawn_fuzz: .*$", text, re.M)
+    return "; ".join(totals + calls)
+
+
+TEST = """
+spawn_template
+echo "STATUS selftest $?"
+spawn_fuzz {calls} {seed}
+echo "STATUS fuzzer $?"
+if [ -e /sys/kernel/debug/kmemleak ]; then
+    sleep 6
+    echo scan > /sys/kernel/debug/kmemleak
+    sleep 1
+    echo scan > /sys/kernel/debug/kmemleak
+    cat /sys/kernel/debug/kmemleak
+fi
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)
+    parser.format_help = lambda: __doc__ or ""  # type: ignore[method-assign]
+    parser.add_argument("--build-dir", type=Path, required=True)
+    parser.add_argument("--debug-kernel", action="store_true")
+    parser.add_argument("--shell", action="store_true")
+    parser.add_argument("--calls", type=int, default=20000)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    where = args.build_dir.resolve()
+    where.mkdir(parents=True, exist_ok=True)
+    name = "debug" if args.debug_kernel else "plain"
+    log = where / f"{name}-build.log"
+    log.write_text("")
+    try:
+        print(f"      {describe_source()}", flush=True)
+        tree = unpack(where / "source", log)
+        print(f"      {len(patches())} patches applied, building ({name})", flush=True)
+        fragments = ["guest.config"] + (["debug.config"] if args.debug_kernel else [])
+        vmlinux = build(tree, where / f"{name}-kernel", fragments, log)
+        files = compile_programs(tree, where / f"{name}-kernel", where / "programs", log)
+        if args.shell:
+            guest = Guest()
+            initrd = where / "shell.cpio.gz"
+            initrd.write_bytes(initramfs(files, "setsid cttyhack sh </dev/ttyS0 2>&1 >/dev/ttyS0"))
+            return subprocess.run(qemu_command(vmlinux, initrd, guest)).returncode
+        script = TEST.format(calls=args.calls, seed=args.seed)
+        text = boot(vmlinux, files, script, where / f"{name}.log", Guest())
+        wrong = failures(text)
+        print(f"      {summary(text)}; log: {where}/{name}.log", flush=True)
+        for line in wrong[:40]:
+            print(f"      {line}")
+        return 1 if wrong else 0
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
