@@ -307,8 +307,10 @@ def main() -> int:
             initrd = where / "shell.cpio.gz"
             initrd.write_bytes(initramfs(files, "setsid cttyhack sh </dev/ttyS0 2>&1 >/dev/ttyS0"))
             return subprocess.run(qemu_command(vmlinux, initrd, guest)).returncode
-        script = TEST.format(calls=args.calls, seed=args.seed)
-        text = boot(vmlinux, files, script, where / f"{name}.log", Guest())
+        # The debug kernel is some ten times as slow.
+        calls = args.calls // 10 if args.debug_kernel else args.calls
+        script = TEST.format(calls=calls, seed=args.seed)
+        text = boot(vmlinux, files, script, where / f"{name}.log", Guest(seconds=1800))
         wrong = failures(text)
         print(f"      {summary(text)}; log: {where}/{name}.log", flush=True)
         for line in wrong[:40]:

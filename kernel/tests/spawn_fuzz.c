@@ -23,8 +23,8 @@
 #define U64(p) ((uint64_t)(uintptr_t)(p))
 
 static uint64_t state;
-static char *hole; /* the end of mapped memory */
-static char *self;
+static char* hole; /* the end of mapped memory */
+static char* self;
 
 static uint32_t any(uint32_t below) {
   state ^= state << 13;
@@ -36,38 +36,47 @@ static uint32_t any(uint32_t below) {
 static int odd(int percent) { return any(100) < (uint32_t)percent; }
 
 static uint64_t number(void) {
-  static const uint64_t edges[] = {0, 1, 2, 3, 7, 255, 256, 257, 4095, 4096,
-                                   0x7fffffff, 0x80000000, 0xffffffff, ~0ull, ~0ull - 1};
-  if (odd(70)) return edges[any(sizeof(edges) / sizeof(*edges))];
+  static const uint64_t edges[] = {
+      0,    1,    2,          3,          7,          255,   256,      257,
+      4095, 4096, 0x7fffffff, 0x80000000, 0xffffffff, ~0ull, ~0ull - 1};
+  if (odd(70))
+    return edges[any(sizeof(edges) / sizeof(*edges))];
   return (uint64_t)any(0) << 32 | state >> 32;
 }
 
-static uint64_t pointer(const void *good) {
-  if (odd(92)) return U64(good);
+static uint64_t pointer(const void* good) {
+  if (odd(92))
+    return U64(good);
   switch (any(4)) {
-    case 0: return 0;
-    case 1: return U64(hole) - any(64); /* runs into the hole */
-    case 2: return ~0ull - any(4096);
-    default: return number();
+    case 0:
+      return 0;
+    case 1:
+      return U64(hole) - any(64); /* runs into the hole */
+    case 2:
+      return ~0ull - any(4096);
+    default:
+      return number();
   }
 }
 
 static int fd(void) { return odd(85) ? (int)any(24) : (int)number(); }
 
-static void fail(const char *what, long value) {
+static void fail(const char* what, long value) {
   printf("spawn_fuzz: %s %ld errno %d\n", what, value, errno);
   exit(1);
 }
 
 static int open_fds(void) {
   int n = 0;
-  for (int i = 0; i < 256; i++) n += fcntl(i, F_GETFD) >= 0;
+  for (int i = 0; i < 256; i++)
+    n += fcntl(i, F_GETFD) >= 0;
   return n;
 }
 
 static int create(void) {
-  static const char *paths[] = {"/b/noop_tiny", "/b/noop_static", "/b/spawn_fuzz", "/init", "/b",
-                                "/dev/null", "noop", "/nothing", ""};
+  static const char* paths[] = {
+      "/b/noop_tiny", "/b/noop_static", "/b/spawn_fuzz", "/init", "/b",
+      "/dev/null",    "noop",           "/nothing",      ""};
   union {
     struct spawn_template_create_args args;
     unsigned char bytes[4200];
@@ -79,21 +88,24 @@ static int create(void) {
     u.args.filename = pointer(paths[odd(70) ? any(3) : any(9)]);
   } else {
     u.args.execfd = fd();
-    if (odd(10)) u.args.filename = pointer(paths[0]);
+    if (odd(10))
+      u.args.filename = pointer(paths[0]);
   }
-  if (odd(5)) u.bytes[any(odd(50) ? 72 : sizeof(u))] ^= 1 << any(8);
+  if (odd(5))
+    u.bytes[any(odd(50) ? 72 : sizeof(u))] ^= 1 << any(8);
   size_t size = odd(90) ? 72 : any(sizeof(u) + 100);
   return syscall(472, pointer(&u), size);
 }
 
-static pid_t spawn(int tfd, int *pidfd) {
+static pid_t spawn(int tfd, int* pidfd) {
   static struct {
     struct spawn_template_action a[300];
     struct spawn_template_open open[16];
     struct spawn_template_sigset set[16];
     uint64_t bits[16];
   } s;
-  static const char *opens[] = {"/dev/null", "/tmp/file", "/proc/self/fd/0", "/tmp", "/nothing", ""};
+  static const char* opens[] = {"/dev/null", "/tmp/file", "/proc/self/fd/0",
+                                "/tmp",      "/nothing",  ""};
   union {
     struct spawn_template_spawn_args args;
     unsigned char bytes[4200];
@@ -105,12 +117,14 @@ static pid_t spawn(int tfd, int *pidfd) {
   memset(&s, 0, sizeof(s));
   unsigned int n = odd(95) ? any(6) : any(300);
   for (unsigned int i = 0; i < n; i++) {
-    struct spawn_template_action *a = &s.a[i];
+    struct spawn_template_action* a = &s.a[i];
     unsigned int k = i % 16;
     a->type = odd(97) ? any(8) : number();
     switch (a->type) {
       case 0:
-      case 2: a->fd = fd(); break;
+      case 2:
+        a->fd = fd();
+        break;
       case 1:
         a->fd = fd();
         a->newfd = fd();
@@ -120,7 +134,8 @@ static pid_t spawn(int tfd, int *pidfd) {
         a->fd = odd(70) ? AT_FDCWD : fd();
         a->newfd = fd();
         s.open[k].path = pointer(opens[any(6)]);
-        s.open[k].how.flags = odd(90) ? any(3) | (odd(20) ? O_CLOEXEC : 0) : number();
+        s.open[k].how.flags =
+            odd(90) ? any(3) | (odd(20) ? O_CLOEXEC : 0) : number();
         s.open[k].how.resolve = odd(95) ? 0 : number();
         a->arg = pointer(&s.open[k]);
         break;
@@ -136,9 +151,12 @@ static pid_t spawn(int tfd, int *pidfd) {
         s.set[k].sigsetsize = odd(95) ? 8 : number();
         a->arg = pointer(&s.set[k]);
         break;
-      case 7: a->arg = odd(70) ? 0 : number(); break;
+      case 7:
+        a->arg = odd(70) ? 0 : number();
+        break;
     }
-    if (odd(2)) ((unsigned char *)a)[any(sizeof(*a))] ^= 1 << any(8);
+    if (odd(2))
+      ((unsigned char*)a)[any(sizeof(*a))] ^= 1 << any(8);
   }
   *pidfd = -1;
   u.args.flags = odd(90) ? any(2) : number();
@@ -149,10 +167,14 @@ static pid_t spawn(int tfd, int *pidfd) {
   u.args.actions_len = odd(97) ? n : number();
   u.args.failure = odd(50) ? pointer(&failure) : 0;
   u.args.action_size = odd(80) ? 0 : odd(80) ? 24 : number();
-  if (odd(5)) u.bytes[any(odd(50) ? 96 : sizeof(u))] ^= 1 << any(8);
+  if (odd(5))
+    u.bytes[any(odd(50) ? 96 : sizeof(u))] ^= 1 << any(8);
   /* What the kernel writes through must not be memory that is in use. */
-  u.args.pidfd = odd(95) ? U64(pidfd) : odd(50) ? U64(hole) - 1 - any(3) : any(4096);
-  if (u.args.failure != U64(&failure)) u.args.failure = odd(50) ? 0 : U64(hole) - 1 - any(7);
+  u.args.pidfd = odd(95)   ? U64(pidfd)
+                 : odd(50) ? U64(hole) - 1 - any(3)
+                           : any(4096);
+  if (u.args.failure != U64(&failure))
+    u.args.failure = odd(50) ? 0 : U64(hole) - 1 - any(7);
   size_t size = odd(90) ? 96 : odd(50) ? 80 : any(sizeof(u) + 100);
   return syscall(473, tfd, pointer(&u), size);
 }
@@ -165,7 +187,8 @@ static void run(long calls) {
   for (long i = 0; i < calls; i++) {
     int slot = any(4);
     if (tfd[slot] < 0 || odd(15)) {
-      if (tfd[slot] >= 0) close(tfd[slot]);
+      if (tfd[slot] >= 0)
+        close(tfd[slot]);
       tfd[slot] = create();
       made += tfd[slot] >= 0;
       continue;
@@ -176,33 +199,46 @@ static void run(long calls) {
       started++;
       siginfo_t info;
       kill(pid, SIGKILL); /* it may be stopped or wait on its input */
-      if (waitid(3 /* P_PIDFD */, pidfd, &info, WEXITED | WNOWAIT)) fail("waitid", pid);
-      if (waitpid(pid, &status, 0) != pid) fail("waitpid", pid);
+      if (waitid(3 /* P_PIDFD */, pidfd, &info, WEXITED | WNOWAIT))
+        fail("waitid", pid);
+      if (waitpid(pid, &status, 0) != pid)
+        fail("waitpid", pid);
       close(pidfd);
     } else if (pid == 0) {
       fail("pid", pid);
     }
-    if (open_fds() != before) fail("descriptors", open_fds() - before);
-    if (waitpid(-1, NULL, WNOHANG | __WALL) != -1 || errno != ECHILD) fail("a child", pid);
+    if (open_fds() != before)
+      fail("descriptors", open_fds() - before);
+    if (waitpid(-1, NULL, WNOHANG | __WALL) != -1 || errno != ECHILD)
+      fail("a child", pid);
   }
   for (int i = 0; i < 4; i++)
-    if (tfd[i] >= 0) close(tfd[i]);
-  if (open_fds() != fds) fail("descriptors at the end", open_fds() - fds);
-  if (!started || !made) fail("nothing ever succeeded", started);
-  printf("spawn_fuzz: %ld calls, %ld templates, %ld children\n", calls, made, started);
+    if (tfd[i] >= 0)
+      close(tfd[i]);
+  if (open_fds() != fds)
+    fail("descriptors at the end", open_fds() - fds);
+  if (!started || !made)
+    fail("nothing ever succeeded", started);
+  printf("spawn_fuzz: %ld calls, %ld templates, %ld children\n", calls, made,
+         started);
 }
 
-int main(int argc, char **argv) {
-  if (argc == 2) return 0; /* a child */
-  if (argc != 3) return 2;
+int main(int argc, char** argv) {
+  if (argc == 2)
+    return 0; /* a child */
+  if (argc != 3)
+    return 2;
   self = argv[0];
   if (syscall(472, NULL, 0) == -1 && errno == ENOSYS) {
     printf("spawn_fuzz: no spawn templates in this kernel, skipped\n");
     return 0;
   }
-  hole = (char *)mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + 4096;
+  hole = (char*)mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) +
+         4096;
   munmap(hole, 4096);
-  for (int i = 10; i < 16; i++) dup2(0, i);
+  for (int i = 10; i < 16; i++)
+    dup2(0, i);
   open("/b/noop_tiny", O_RDONLY | O_CLOEXEC);
   open("/b", O_RDONLY | O_CLOEXEC);
   open("/b/noop_static", O_PATH | O_CLOEXEC);
@@ -210,14 +246,16 @@ int main(int argc, char **argv) {
 
   pid_t other = fork();
   state = 88172645463325252ull + 7919ull * atoi(argv[2]) + (other ? 0 : 104729);
-  for (int i = 0; i < 8; i++) any(0);
+  for (int i = 0; i < 8; i++)
+    any(0);
   if (!other) {
     run(atol(argv[1]) / 2);
     return 0;
   }
   int status;
   /* The fuzzer waits for any child of its own, so it has none of these. */
-  if (waitpid(other, &status, 0) != other || status) return 1;
+  if (waitpid(other, &status, 0) != other || status)
+    return 1;
   run(atol(argv[1]) - atol(argv[1]) / 2);
   return 0;
 }
