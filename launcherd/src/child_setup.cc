@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <time.h>
 
@@ -140,6 +141,9 @@ long Run(const ChildStep& step) {
       return SetSignals(step.signals, false);
     case ChildStep::Kind::kSignalIgnore:
       return SetSignals(step.signals, true);
+    case ChildStep::Kind::kFixedLayout:
+      return Raw(SYS_personality,
+                 Raw(SYS_personality, 0xffffffff) | ADDR_NO_RANDOMIZE);
     case ChildStep::Kind::kTraceMe:
       return Raw(SYS_ptrace, PTRACE_TRACEME);
   }
@@ -175,6 +179,8 @@ const char* StepName(ChildStep::Kind kind) {
     case ChildStep::Kind::kSignalDefault:
     case ChildStep::Kind::kSignalIgnore:
       return "sigaction";
+    case ChildStep::Kind::kFixedLayout:
+      return "personality";
     case ChildStep::Kind::kTraceMe:
       return "ptrace";
   }

@@ -33,7 +33,8 @@ struct ChildStep {
     kCloseRange,
     kSignalDefault,  ///< each member of `signals`
     kSignalIgnore,
-    kTraceMe,  ///< ptrace(2) by the parent from the exec on
+    kFixedLayout,  ///< no address space layout randomisation, personality(2)
+    kTraceMe,      ///< ptrace(2) by the parent from the exec on
   };
   Kind kind;
   int fd = -1;

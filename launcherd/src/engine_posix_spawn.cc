@@ -169,6 +169,7 @@ class SpawnArguments {
         default_signals_ |= step.signals;
         return 0;
       case ChildStep::Kind::kSignalIgnore:
+      case ChildStep::Kind::kFixedLayout:
       case ChildStep::Kind::kTraceMe:
         return ENOTSUP;
     }

@@ -354,7 +354,7 @@ def become_subreaper() -> None:
 def engines() -> Tuple[str, ...]:
     """The engines to test: all, or the one that LAUNCHER_ENGINE names."""
     only = os.environ.get("LAUNCHER_ENGINE", "auto")
-    return ("clone3", "posix_spawn") if only == "auto" else (only,)
+    return ("clone3", "posix_spawn", "warm") if only == "auto" else (only,)
 
 
 def clone3_refusal() -> str:

@@ -7,7 +7,11 @@
 //   short-lived
 //            thread of its own for each launch, because posix_spawn(3) holds
 //            its caller until the exec; PR_SET_PDEATHSIG in a child refers to
-//            it.
+//            it. Warm templates are made by a thread too, one at a time.
+//   Warm     programs that are used often are started as clones of a process
+//            that waits at their entry point: docs/warm-templates.md says what
+//            is the same and what is not. These processes are children of this
+//            one and end with it.
 //   Signals  none are caught, SIGCHLD and waitpid(-1) are left alone. A child
 //            starts with the mask the Launcher was created under; handlers
 //            become the default, ignored signals stay ignored, as execve(2)
@@ -65,8 +69,9 @@ struct Timeline {
   using TimePoint = std::chrono::steady_clock::time_point;
   TimePoint requested;     ///< Spawn() was called.
   TimePoint cloned;        ///< The engine's call had returned.
-  TimePoint child_ran;     ///< First instruction in the child; clone3 only.
-  TimePoint exec_called;   ///< Actions done, execve(2) next; clone3 only.
+  TimePoint child_ran;     ///< First instruction in the child; not posix_spawn.
+  TimePoint exec_called;   ///< Actions done, execve(2) or the entry point of a
+                           ///< warm template next; not posix_spawn.
   TimePoint first_output;  ///< First bytes read from the child.
   TimePoint exited;        ///< The end of the process was seen.
   TimePoint drained;  ///< End of file on all captured streams, or given up.

@@ -19,8 +19,6 @@ FileState FileState::Of(const char* path) {
     return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
   };
   state.mode = file.stx_mode;
-  if (S_ISDIR(file.stx_mode))
-    return state;
   state.device = uint64_t{file.stx_dev_major} << 32 | file.stx_dev_minor;
   state.inode = file.stx_ino;
   state.size = file.stx_size;

@@ -12,8 +12,7 @@
 namespace launcher::warm {
 
 /// Two equal states of one path: nothing was there before and nothing is now,
-/// or the same file with the same content, as ExecIdentity has it; or a
-/// directory, whatever it holds.
+/// or the same file or directory with the same content, as ExecIdentity has it.
 struct FileState {
   int error = 0;  ///< Of statx(2); all else is 0 then.
   uint64_t device = 0;

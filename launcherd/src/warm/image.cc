@@ -134,6 +134,14 @@ std::vector<Place> PlacesOf(const std::vector<Image::Found>& found) {
   return places;
 }
 
+bool Image::IsOfLoader(uint64_t address) const {
+  const uint64_t loader = tracee_->image().aux.at(AT_BASE);
+  for (const Extent& extent : extents_)
+    if (extent.start == loader)
+      return address >= extent.start && address < extent.end;
+  return false;
+}
+
 std::vector<std::string> Image::Objects() const {
   std::vector<std::string> objects;
   for (const Mapping& mapping : mappings_)

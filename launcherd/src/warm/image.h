@@ -43,6 +43,11 @@ class Image {
   /// `value` is. Errors: those of Process.
   Result<std::vector<Found>> FindValue(uint32_t value) const;
 
+  /// Calls `look` with each page that is the process's own, but for the stack,
+  /// and the index of its mapping. Errors: those of Process.
+  Result<void> EachOwnPage(
+      const std::function<void(size_t, uint64_t, const char*)>& look) const;
+
   /// Calls `look` with each word of the same memory: the index of its mapping,
   /// its address, its value. Errors: those of Process.
   Result<void> EachOwnWord(
@@ -51,6 +56,9 @@ class Image {
   /// The address of a `syscall; ret` in code that stays mapped.
   /// Errors: ENOENT (step "entry point").
   Result<uint64_t> FindReturnGadget() const;
+
+  /// Whether `address` is in the loader's own memory.
+  bool IsOfLoader(uint64_t address) const;
 
   /// The objects that are mapped, in an order that does not depend on where.
   std::vector<std::string> Objects() const;
@@ -62,8 +70,6 @@ class Image {
   };
 
   explicit Image(const Tracee* tracee) : tracee_(tracee) {}
-  Result<void> EachOwnPage(
-      const std::function<void(size_t, uint64_t, const char*)>& look) const;
   Place PlaceOf(uint64_t address) const;
   void AddExtent(const Mapping& first);
 

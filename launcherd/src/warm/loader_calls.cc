@@ -4,12 +4,14 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include <string_view>
 #include <utility>
@@ -20,12 +22,8 @@ namespace {
 
 /// Files of the kernel that say the same as long as the machine runs.
 constexpr std::string_view kConstant[] = {
-    "/sys/devices/system/cpu/online",
     "/sys/devices/system/cpu/possible",
     "/proc/filesystems",
-    "/proc/sys/vm/overcommit_memory",
-    "/sys/kernel/mm/transparent_hugepage/enabled",
-    "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size",
 };
 
 bool IsConstant(std::string_view path) {
@@ -35,10 +33,24 @@ bool IsConstant(std::string_view path) {
   return false;
 }
 
-/// Made by the kernel as they are read.
-bool IsVirtual(std::string_view path) {
-  return path.starts_with("/proc/") || path.starts_with("/sys/") ||
-         path.starts_with("/dev/");
+/// Of a file system whose files are made by the kernel as they are read, or of
+/// devices.
+bool IsVirtual(const std::string& path) {
+  struct statfs system;
+  if (statfs(path.c_str(), &system) != 0)
+    return true;
+  switch (static_cast<uint32_t>(system.f_type)) {
+    case PROC_SUPER_MAGIC:
+    case SYSFS_MAGIC:
+    case CGROUP_SUPER_MAGIC:
+    case CGROUP2_SUPER_MAGIC:
+    case DEBUGFS_MAGIC:
+    case SELINUX_MAGIC:
+    case SECURITYFS_MAGIC:
+      return true;
+    default:
+      return path.starts_with("/dev/");
+  }
 }
 
 /// What is said of a call that is not allowed.
@@ -230,7 +242,7 @@ std::string LoaderCalls::LookAt(uint64_t address) {
   if (IsConstant(path))
     return "";
   FileState state = FileState::Of(path.c_str());
-  if (IsVirtual(path) && state.error == 0)
+  if (state.error == 0 && IsVirtual(path))
     return "it looks at " + path;
   looked_at_.try_emplace(path, state);
   return "";
@@ -245,7 +257,7 @@ std::string LoaderCalls::OnDescriptor(const char* what, uint64_t fd) const {
 
 /// malloc(3) of glibc takes one word, to recognise what it has freed. Who takes
 /// one byte wants to know whether the call is there.
-std::string LoaderCalls::Random(const Args& args, uint64_t address) const {
+std::string LoaderCalls::Random(const Args& args, uint64_t address) {
   static constexpr char kRefused[] = "it asks for random bytes";
   if (args[1] <= 1)
     return "";
@@ -262,8 +274,10 @@ std::string LoaderCalls::Random(const Args& args, uint64_t address) const {
     bool follows = libc && last && mapping.inode == 0 && mapping.path.empty() &&
                    last->path == libc->path && last->end == mapping.start;
     if (libc && mapping.writable && mapping.Contains(args[0]) &&
-        (mapping.path == libc->path || follows))
+        (mapping.path == libc->path || follows)) {
+      random_ = args[0];
       return "";
+    }
     last = &mapping;
   }
   return kRefused;

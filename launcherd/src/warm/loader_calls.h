@@ -39,6 +39,9 @@ class LoaderCalls {
   /// At the entry point: what is left open, as a clause, or empty.
   std::string LeftOpen() const;
 
+  /// Where the word is that malloc(3) has taken; 0: nowhere.
+  uint64_t random() const { return random_; }
+
   /// Every path that was looked at, once, with its state at that time.
   std::vector<LookedAt> TakeLookedAt();
 
@@ -49,13 +52,14 @@ class LoaderCalls {
   std::string Open(uint64_t path, uint64_t flags);
   std::string LookAt(uint64_t path);
   std::string OnDescriptor(const char* what, uint64_t fd) const;
-  std::string Random(const Args& args, uint64_t address) const;
+  std::string Random(const Args& args, uint64_t address);
 
   const Process* process_;
   uint64_t nr_ = 0;
   Args args_ = {};
   std::string opening_;
   std::map<int, std::string> open_;
+  uint64_t random_ = 0;
   std::map<std::string, FileState> looked_at_;
 };
 

@@ -26,7 +26,7 @@ constexpr size_t kReportsSize =
     (kReportCount * sizeof(Report) + kPage - 1) / kPage * kPage;
 
 // An argc that nothing else has: what follows it from the trial to here is it.
-constexpr size_t kArguments = 1734;
+constexpr size_t kArguments = Trial::kManyArguments;
 
 uint64_t RoundUp(uint64_t size) { return (size + kPage - 1) / kPage * kPage; }
 

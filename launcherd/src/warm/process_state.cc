@@ -50,7 +50,7 @@ bool ProcessState::operator==(const ProcessState& other) const {
   return status == other.status && cgroup == other.cgroup &&
          memcmp(limits.data(), other.limits.data(), sizeof(limits)) == 0 &&
          namespaces == other.namespaces && directories == other.directories &&
-         others == other.others;
+         attributes == other.attributes && others == other.others;
 }
 
 bool ProcessStateReader::Read(ProcessState* state) {
@@ -73,6 +73,12 @@ bool ProcessStateReader::Read(ProcessState* state) {
   }
   state->cgroup =
       ReadAgain(&cgroup_, "/proc/thread-self/cgroup", buffer, sizeof(buffer));
+  state->attributes = ReadAgain(&label_, "/proc/thread-self/attr/current",
+                                buffer, sizeof(buffer));
+  state->attributes += ReadAgain(&core_filter_, "/proc/self/coredump_filter",
+                                 buffer, sizeof(buffer));
+  state->attributes += ReadAgain(&oom_score_, "/proc/self/oom_score_adj",
+                                 buffer, sizeof(buffer));
 
   for (int i = 0; i < RLIM_NLIMITS; ++i)
     if (getrlimit(static_cast<__rlimit_resource>(i), &state->limits[i]) != 0)
@@ -100,11 +106,24 @@ bool ProcessStateReader::Read(ProcessState* state) {
   state->directories[2] = file.st_dev;
   state->directories[3] = file.st_ino;
 
+  int policy = 0;
+  unsigned long nodes[16] = {};  // Up to 1,024.
+  (void)syscall(SYS_get_mempolicy, &policy, nodes, 8 * sizeof(nodes), nullptr,
+                0);
   sched_param priority = {};
   (void)sched_getparam(0, &priority);
-  state->others = {getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
-                   priority.sched_priority,      getsid(0),
-                   personality(0xffffffff),      prctl(PR_GET_TIMERSLACK)};
+  state->others = {getpriority(PRIO_PROCESS, 0),
+                   sched_getscheduler(0),
+                   priority.sched_priority,
+                   getsid(0),
+                   personality(0xffffffff),
+                   prctl(PR_GET_TIMERSLACK),
+                   syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0),
+                   policy,
+                   static_cast<long>(nodes[0]),
+                   prctl(PR_MCE_KILL_GET, 0, 0, 0, 0),
+                   prctl(PR_GET_SECUREBITS),
+                   prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0)};
   return true;
 }
 

@@ -19,14 +19,17 @@ namespace launcher::warm {
 
 /// Credentials, capabilities, umask, ignored signals, no_new_privs, seccomp,
 /// affinity (status of proc(5)); limits, priority and scheduling; session,
-/// cgroup, namespaces, root and working directory, personality, timer slack.
+/// cgroup, namespaces, root and working directory, personality, timer slack,
+/// memory policy, I/O priority, the label of a security module, ...
 struct ProcessState {
   std::string status;  ///< The lines that are inherited.
   std::string cgroup;
   std::array<rlimit, RLIM_NLIMITS> limits = {};
   std::array<uint64_t, 8> namespaces = {};  ///< Inodes.
   std::array<uint64_t, 4> directories = {};
-  std::array<long, 6> others = {};
+  std::string
+      attributes;  ///< Of security modules, the core filter, the OOM score.
+  std::array<long, 12> others = {};
 
   bool operator==(const ProcessState& other) const;
 };
@@ -41,7 +44,7 @@ class ProcessStateReader {
   int descriptor_bound() const { return descriptor_bound_; }
 
  private:
-  Fd status_, cgroup_, namespaces_;
+  Fd status_, cgroup_, namespaces_, label_, core_filter_, oom_score_;
   int descriptor_bound_ = 0;
 };
 

@@ -61,6 +61,7 @@ class Table {
       case Kind::kChdir:
       case Kind::kSignalDefault:
       case Kind::kSignalIgnore:
+      case Kind::kFixedLayout:
       case Kind::kTraceMe:
         return;
     }

@@ -10,6 +10,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
+#include <bit>
+#include <map>
 #include <string_view>
 
 #include "loader_calls.h"
@@ -108,6 +111,75 @@ Result<void> HideVdso(const Tracee& tracee) {
   }
 }
 
+/// Bytes that are another load's own.
+Result<std::array<uint64_t, 2>> SetRandom(const Tracee& tracee, uint64_t seed) {
+  std::array<uint64_t, 2> bytes = {0x9e3779b97f4a7c15 * seed,
+                                   0xbf58476d1ce4e5b9 * seed};
+  Result<void> written = tracee.process().WriteMemory(
+      tracee.image().aux.at(AT_RANDOM), bytes.data(), sizeof(bytes));
+  if (!written.ok())
+    return written.error();
+  return bytes;
+}
+
+/// What a load has left in its memory, and what that may depend on.
+struct Load {
+  Trial trial;
+  std::map<uint64_t, std::string> pages;
+  uint64_t stack = 0;
+  uint32_t argument_count = 0;
+  uint32_t pid = 0;
+  uint64_t random_word = 0;  ///< malloc(3)'s, which it writes to freed memory.
+  std::array<uint64_t, 2> random = {};
+
+  uint64_t canary() const { return random[0] & ~uint64_t{0xff}; }
+  uint64_t guard() const { return random[1]; }
+};
+
+/// Whether two words at one address are the same but for what follows the load.
+bool Follow(const Load& a, uint64_t one, const Load& b, uint64_t other) {
+  for (uint64_t offset : {0, 8})  // &argc, argv
+    if (one == a.stack + offset && other == b.stack + offset)
+      return true;
+  if ((one == a.canary() && other == b.canary()) ||
+      (one == a.random_word && other == b.random_word) ||
+      (one == a.guard() && other == b.guard()))
+    return true;
+  // PTR_MANGLE of glibc on x86-64.
+  if ((std::rotr(one, 17) ^ a.guard()) == (std::rotr(other, 17) ^ b.guard()))
+    return true;
+  auto half_follows = [&](uint64_t x, uint64_t y) {
+    x &= 0xffffffff;
+    y &= 0xffffffff;
+    return x == y || (x == a.pid && y == b.pid) ||
+           (x == a.argument_count && y == b.argument_count);
+  };
+  return half_follows(one, other) && half_follows(one >> 32, other >> 32);
+}
+
+/// Why a load is not like another one, as a clause, or an empty text.
+std::string Compare(const Load& a, const Load& b) {
+  static constexpr char kDiffers[] =
+      "what it keeps in memory is not the same each time";
+  if (a.trial.objects != b.trial.objects || a.pages.size() != b.pages.size())
+    return kDiffers;
+  for (auto x = a.pages.begin(), y = b.pages.begin(); x != a.pages.end();
+       ++x, ++y) {
+    if (x->first != y->first)
+      return kDiffers;
+    if (x->second == y->second)
+      continue;
+    for (size_t at = 0; at < kPage; at += sizeof(uint64_t)) {
+      uint64_t one, other;
+      memcpy(&one, x->second.data() + at, sizeof(one));
+      memcpy(&other, y->second.data() + at, sizeof(other));
+      if (one != other && !Follow(a, one, b, other))
+        return kDiffers;
+    }
+  }
+  return "";
+}
+
 /// Whether the file of `path` is what is executed, a clause if not.
 std::string WhyNotItself(const std::string& path, const Tracee& tracee) {
   struct stat file, executed;
@@ -127,9 +199,8 @@ std::string WhyNotItself(const std::string& path, const Tracee& tracee) {
   return "";
 }
 
-/// Whether the program knows more of its arguments and environment than where
-/// they start. What looks like an address may be none (padding that was copied
-/// from the stack): another try will tell.
+/// Whether the program knows where the texts of its arguments or environment
+/// are.
 Result<void> CheckAddresses(const Tracee& tracee, const Image& image,
                             const Traps& traps, Trial* trial) {
   const StartImage& start = tracee.image();
@@ -138,23 +209,41 @@ Result<void> CheckAddresses(const Tracee& tracee, const Image& image,
     return map.error();
   bool held = false;
   Result<void> looked = image.EachOwnWord([&](size_t, uint64_t, uint64_t word) {
-    held |= (word > start.arguments && word < start.environment) ||
-            traps.IsArgument(word);
+    held |= traps.IsArgument(word);
     trial->holds_environment |=
         traps.IsDirectory(word) ||
         (word > start.environment && word < start.auxiliary) ||
         (word >= map.value().env_start && word < map.value().env_end);
   });
   if (looked.ok() && held)
-    return Error{EAGAIN, "entry point", "it keeps the address of an argument"};
+    return Refused("it keeps the address of an argument");
   return looked;
 }
 
-Result<Trial> TryOnce(const Program& program, bool spare_directory,
+/// All that execve(2) has put on the stack.
+Result<std::string> ReadTexts(const Tracee& tracee) {
+  Result<prctl_mm_map> map = tracee.process().MemoryMap();
+  if (!map.ok())
+    return map.error();
+  const uint64_t start = tracee.image().stack;
+  std::string texts(map.value().env_end - start, '\0');
+  Result<void> read =
+      tracee.process().ReadMemory(start, texts.data(), texts.size());
+  if (!read.ok())
+    return read.error();
+  return texts;
+}
+
+Result<Load> LoadOnce(const Program& program, bool many, bool spare_directory,
                       Canceller* canceller) {
+  // Texts of the same length: all that lies above has the same address.
+  std::vector<std::string> arguments(many ? Trial::kManyArguments - 1 : 1);
+  if (!many)
+    arguments[0].assign(Trial::kManyArguments - 2, 'x');
   LaunchBlock block;
-  if (Result<void> made = program.Prepare({"x"}, {}, &block); !made.ok())
+  if (Result<void> made = program.Prepare(arguments, {}, &block); !made.ok())
     return made.error();
+  block.line_steps().push_back({.kind = ChildStep::Kind::kFixedLayout});
   Result<Tracee> started = Tracee::Start(&block, canceller);
   if (!started.ok())
     return started.error();
@@ -168,20 +257,32 @@ Result<Trial> TryOnce(const Program& program, bool spare_directory,
     return set.error();
   if (Result<void> hidden = HideVdso(tracee); !hidden.ok())
     return hidden.error();
+  auto random = SetRandom(tracee, many ? 2 : 1);
+  if (!random.ok())
+    return random.error();
+  Result<std::string> texts = ReadTexts(tracee);
+  if (!texts.ok())
+    return texts.error();
   LoaderCalls calls(&process);
   const FileState itself = FileState::Of(program.path.c_str());
   const std::string status = process.File("status");
   Result<void> arrived = tracee.RunToEntry(
       [&](const SystemCall& info) { return calls.OnCall(info); });
-  Trial trial;
+  Load load;
+  Trial& trial = load.trial;
   if (!arrived.ok()) {
     if (traps.IsArgument(tracee.fault_address()))
       return Refused("it reads its arguments before it starts");
     trial.reads_directory = traps.IsDirectory(tracee.fault_address());
     if (trial.reads_directory)
-      return trial;
+      return load;
     return arrived.error();
   }
+  Result<std::string> texts_now = ReadTexts(tracee);
+  if (!texts_now.ok())
+    return texts_now.error();
+  if (texts_now.value() != texts.value())
+    return Refused("it changes its arguments or environment");
   if (std::string clause = calls.LeftOpen(); !clause.empty())
     return Refused(clause);
   const std::string now = process.File("status");
@@ -198,7 +299,8 @@ Result<Trial> TryOnce(const Program& program, bool spare_directory,
           CheckAddresses(tracee, image.value(), traps, &trial);
       !looked.ok())
     return looked.error();
-  auto counts = image.value().FindValue(Trial::kArgumentCount);
+  auto counts = image.value().FindValue(
+      static_cast<uint32_t>(tracee.image().argument_count));
   if (!counts.ok())
     return counts.error();
   trial.counts = PlacesOf(counts.value());
@@ -209,7 +311,24 @@ Result<Trial> TryOnce(const Program& program, bool spare_directory,
   trial.looked_at = calls.TakeLookedAt();
   trial.looked_at.push_back({program.path, itself});
   trial.loader_cpu = tracee.loader_cpu();
-  return trial;
+  load.stack = tracee.image().stack;
+  load.argument_count = static_cast<uint32_t>(tracee.image().argument_count);
+  load.pid = static_cast<uint32_t>(process.pid());
+  if (calls.random() != 0)
+    if (Result<void> read = process.ReadMemory(
+            calls.random(), &load.random_word, sizeof(load.random_word));
+        !read.ok())
+      return read.error();
+  load.random = random.value();
+  Result<void> copied = image.value().EachOwnPage(
+      [&](size_t, uint64_t address, const char* page) {
+        // The loader counts its cycles.
+        if (!image.value().IsOfLoader(address))
+          load.pages.emplace(address, std::string(page, kPage));
+      });
+  if (!copied.ok())
+    return copied.error();
+  return load;
 }
 
 }  // namespace
@@ -248,13 +367,22 @@ Result<void> Program::Prepare(const std::vector<std::string>& arguments,
 }
 
 Result<Trial> TryProgram(const Program& program, Canceller* canceller) {
-  Result<Trial> trial = TryOnce(program, false, canceller);
-  if (!trial.ok() || !trial.value().reads_directory)
-    return trial;
-  trial = TryOnce(program, true, canceller);
-  if (trial.ok())
-    trial.value().reads_directory = true;
-  return trial;
+  bool spare_directory = false;
+  Result<Load> few = LoadOnce(program, false, spare_directory, canceller);
+  if (few.ok() && few.value().trial.reads_directory) {
+    spare_directory = true;
+    few = LoadOnce(program, false, spare_directory, canceller);
+  }
+  if (!few.ok())
+    return few.error();
+  Result<Load> many = LoadOnce(program, true, spare_directory, canceller);
+  if (!many.ok())
+    return many.error();
+  // What was copied from dead memory may differ by chance.
+  if (std::string clause = Compare(few.value(), many.value()); !clause.empty())
+    return Error{EAGAIN, "entry point", clause};
+  few.value().trial.reads_directory = spare_directory;
+  return std::move(few.value().trial);
 }
 
 std::string WhyNeverExecuted(const std::string& path) {

@@ -45,13 +45,19 @@ struct Trial {
   bool holds_environment = false;  ///< The address of a text of it.
   std::chrono::nanoseconds loader_cpu{};
 
-  static constexpr uint64_t kArgumentCount = 2;
+  /// With two arguments, and with pages of pointers more: the stack is aligned
+  /// alike, so that even what is copied from its dead part is the same.
+  static constexpr uint64_t kManyArguments = 2 + 3 * 4096 / 8;
 };
 
-/// Loads the program under ptrace(2) and kills it at its entry point. On the
-/// way there are traps for what it must not do: an argument that cannot be
-/// read, values of PWD and OLDPWD that cannot be read either, no vDSO, so that
-/// a look at a clock is a system call; and its calls are watched
+/// Loads the program twice under ptrace(2) and kills it at its entry point. The
+/// two have the same addresses and texts, but another pid, number of arguments
+/// and AT_RANDOM: what of their memory differs, beyond what is known to follow
+/// these (an address of the arguments, argc, the pid, the canary, a pointer
+/// that glibc has mangled), depends on something that a clone would not have.
+/// On the way there are traps for what it must not do: an argument that cannot
+/// be read, values of PWD and OLDPWD that cannot be read either, no vDSO, so
+/// that a look at a clock is a system call; and its calls are watched
 /// (loader_calls.h).
 ///
 /// Errors: EPERM (step "entry point", object a clause: why it is ruled out);

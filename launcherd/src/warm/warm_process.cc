@@ -25,6 +25,12 @@ WarmProcess::~WarmProcess() {
 }
 
 bool WarmProcess::IsFresh() const {
+  // May this process still look into that one? Not if its credentials, or its
+  // Landlock domain, which cannot be asked for, are others by now.
+  long head, size;
+  if (sys::Raw(SYS_get_robust_list, parked_.pid, sys::Arg(&head),
+               sys::Arg(&size)) < 0)
+    return false;
   for (const LookedAt& looked : parked_.looked_at)
     if (FileState::Of(looked.path.c_str()) != looked.state)
       return false;

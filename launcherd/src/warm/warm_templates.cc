@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,6 +17,11 @@
 namespace launcher::warm {
 
 namespace {
+
+using std::chrono::steady_clock;
+
+// Far beyond what a loader takes.
+constexpr std::chrono::milliseconds kPatience{10'000};
 
 // Far more than programs that are worth it; each is as long as an environment.
 constexpr size_t kMostEntries = 64;
@@ -51,6 +57,7 @@ struct WarmTemplates::Work {
   int event = -1;
   Canceller canceller;
   pthread_t thread = {};
+  steady_clock::time_point start = steady_clock::now();
   std::optional<Result<Parked>> parked;
 };
 
@@ -145,15 +152,21 @@ WarmTemplates::ProcessPointer WarmTemplates::Find(const LaunchBlock& block,
     return nullptr;
   const bool now = options_.engine == Engine::kWarm;
   if (!entry->process) {
+    if (work_ && steady_clock::now() - work_->start > kPatience)
+      work_->canceller.Cancel();
     if (work_ || (!now && entry->uses <= options_.warm_after))
       return nullptr;
     BeginParking(entry);
     if (!now || !work_)
       return nullptr;
+    AwaitParking();
     FinishParking();
     if (!entry->process)
       return nullptr;
   }
+  if (match != EnvironmentMatch::kSame &&
+      entry->process->parked().fixed_directory)
+    return nullptr;
   if (IgnoresChildren() || !CheckState() || !entry->process)
     return nullptr;
   if (!entry->process->IsFresh()) {
@@ -190,6 +203,13 @@ void WarmTemplates::BeginParking(Entry* entry) {
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (error == 0)
     work_ = std::move(work);
+}
+
+/// Until the thread is done; a constructor that never ends is given up.
+void WarmTemplates::AwaitParking() {
+  pollfd done = {event_.get(), POLLIN, 0};
+  if (poll(&done, 1, static_cast<int>(kPatience.count())) == 0)
+    work_->canceller.Cancel();
 }
 
 void WarmTemplates::Collect() {

@@ -86,6 +86,7 @@ class WarmTemplates {
   static void* RunWork(void* work);
   Entry* FindEntry(const LaunchBlock& block, EnvironmentMatch* match);
   void BeginParking(Entry* entry);
+  void AwaitParking();
   void FinishParking();
   void MakeRoom(uint64_t kib);
   void Retire(Entry* entry);
