@@ -13,7 +13,8 @@ from typing import Dict, List, Optional, Sequence
 import env
 import measure
 
-UPSTREAM, OURS = "ninja-upstream", "ninja"
+UPSTREAM, OURS, COLD = "ninja-upstream", "ninja", "ninja (clone3)"
+SETTINGS: Dict[str, Dict[str, str]] = {COLD: {"LAUNCHER_ENGINE": "clone3"}}
 LOGS = (".ninja_log", ".ninja_deps")
 
 Samples = Dict[str, List[measure.Sample]]
@@ -23,8 +24,14 @@ class Builds:
     """All that `tree` does not hold on construction is a product."""
 
     def __init__(
-        self, name: str, build_dir: Path, tree: Path, targets: Sequence[str] = ()
+        self,
+        name: str,
+        build_dir: Path,
+        tree: Path,
+        targets: Sequence[str] = (),
+        contestants: Sequence[str] = (UPSTREAM, OURS),
     ) -> None:
+        self.contestants = tuple(contestants)
         self.name = name
         self.bin = build_dir / "bin"
         self.tree = tree
@@ -38,7 +45,7 @@ class Builds:
         self.commands = measure.commands(self.bin / OURS, tree, *self.targets)
 
     def ninja(self, which: str, *arguments: str) -> List[str]:
-        return [str(self.bin / which), f"-j{self.jobs}", *arguments]
+        return [str(self.bin / which.split()[0]), f"-j{self.jobs}", *arguments]
 
     def warm_up(self, *targets: str) -> None:
         """A few edges, unmeasured: says which engine is used, and warms the
@@ -61,7 +68,7 @@ class Builds:
             self.engine = found.group(1)
 
     def run(self, rounds: int) -> Samples:
-        samples = measure.interleave((UPSTREAM, OURS), rounds, self.build)
+        samples = measure.interleave(self.contestants, rounds, self.build)
         self.clean()
         return samples
 
@@ -69,7 +76,13 @@ class Builds:
         self.clean()
         progress = Progress(f"round {number}, {which}")
         command = self.ninja(which, *self.targets)
-        sample = measure.run(command, self.tree, self.log, progress.show)
+        sample = measure.run(
+            command,
+            self.tree,
+            self.log,
+            progress.show,
+            variables=measure.environment(**SETTINGS.get(which, {})),
+        )
         progress.end(f"{sample.wall:.1f} s")
         self.compare(which)
         return sample
@@ -121,9 +134,9 @@ class Builds:
             "",
             f"  {'build':16}{'engine':14}{'wall s':>8}{'CPU s':>8}{'jobs/s':>8}{'ratio':>8}",
         ]
-        engines = {UPSTREAM: "-", OURS: self.engine}
-        for pair in zip(samples[UPSTREAM], samples[OURS]):
-            for which, sample in zip((UPSTREAM, OURS), pair):
+        engines = {UPSTREAM: "-", OURS: self.engine, COLD: "clone3"}
+        for pair in zip(*samples.values()):
+            for which, sample in zip(samples, pair):
                 lines.append(
                     f"  {which:16}{engines[which]:14}{sample.wall:8.1f}{sample.cpu:8.1f}"
                     f"{self.commands.total / sample.wall:8.0f}"
@@ -139,12 +152,20 @@ class Builds:
 
     def report(self, title: str, question: str, what: str, samples: Samples, load: float) -> str:
         wall, cpu = measure.ratios(samples, OURS)
+        cold: List[str] = []
+        if COLD in samples:
+            cold_wall, cold_cpu = measure.ratios(samples, COLD)
+            cold = [
+                "           Without warm templates (LAUNCHER_ENGINE=clone3):",
+                f"           wall time: {cold_wall.verdict}; CPU time: {cold_cpu.verdict}.",
+            ]
         return "\n".join(
             [
                 f"# {title}",
                 "",
                 f"Question   {question}",
                 f"Answer     Wall time: {wall.verdict}; CPU time: {cpu.verdict}.",
+                *cold,
                 "",
                 *env.header(load),
                 f"           builds {what}",

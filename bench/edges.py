@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Measures launch-bound builds: 1,000 and 10,000 edges of `/bin/true $out`.
+"""Measures launch-bound builds: edges of `/bin/true $out` and of a no-op.
 
 usage: edges.py --build-dir DIR [--rounds N] [--report FILE]
 
-N is for the smaller build; the larger one gets an eighth of it, at least 3.
+N is for 1,000 edges; 10,000 get an eighth of it, at least 3. The no-op is a
+dynamic C program with an empty main(): /bin/true looks for translations.
 """
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, List, NamedTuple
@@ -16,6 +18,7 @@ import measure
 
 SIZES = (1000, 10000)
 JOBS = 2
+TRUE, NOOP = "/bin/true", "noop"
 
 
 class Contestant(NamedTuple):
@@ -23,11 +26,13 @@ class Contestant(NamedTuple):
     settings: Dict[str, str]
 
 
-UPSTREAM, OURS, ALWAYS = "ninja-upstream", "ninja", "ninja (always)"
+UPSTREAM, OURS = "ninja-upstream", "ninja"
+COLD, ALWAYS = "ninja (clone3)", "ninja (always)"
 CONTESTANTS = {
     UPSTREAM: Contestant("ninja-upstream", {}),
     OURS: Contestant("ninja", {}),
-    ALWAYS: Contestant("ninja", {"LAUNCHER_SHELL": "always"}),
+    COLD: Contestant("ninja", {"LAUNCHER_ENGINE": "clone3"}),
+    ALWAYS: Contestant("ninja", {"LAUNCHER_ENGINE": "clone3", "LAUNCHER_SHELL": "always"}),
 }
 
 Samples = Dict[str, List[measure.Sample]]
@@ -35,6 +40,7 @@ Samples = Dict[str, List[measure.Sample]]
 
 class Result(NamedTuple):
     edges: int
+    program: str
     commands: measure.Commands
     samples: Samples
 
@@ -43,17 +49,32 @@ def rounds_of(edges: int, rounds: int) -> int:
     return rounds if edges == SIZES[0] else max(3, rounds // 8)
 
 
-def write_manifest(directory: Path, edges: int) -> None:
+def write_manifest(directory: Path, edges: int, program: str = TRUE) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    lines = ["rule t", "  command = /bin/true $out"]
+    if program == NOOP:
+        compile_noop(directory / NOOP)
+        program = str(directory / NOOP)
+    lines = ["rule t", f"  command = {program} $out"]
     lines += [f"build o{number}: t" for number in range(edges)]
     (directory / "build.ninja").write_text("\n".join(lines) + "\n")
 
 
-def build(build_dir: Path, edges: int, rounds: int) -> Result:
+def compile_noop(path: Path) -> None:
+    done = subprocess.run(
+        ["cc", "-O2", "-x", "c", "-", "-o", str(path)],
+        input="int main(void) { return 0; }\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise measure.MeasureError(done.stdout)
+
+
+def build(build_dir: Path, edges: int, rounds: int, program: str = TRUE) -> Result:
     directory = build_dir / "bench" / "edges"
-    write_manifest(directory, edges)
+    write_manifest(directory, edges, program)
 
     def one(which: str, number: int) -> measure.Sample:
         # The outputs never come to be; only the log is left of a build.
@@ -68,7 +89,7 @@ def build(build_dir: Path, edges: int, rounds: int) -> Result:
 
     commands = measure.commands(build_dir / "bin" / CONTESTANTS[OURS].program, directory)
     measure.interleave(list(CONTESTANTS), 1, one)
-    return Result(edges, commands, measure.interleave(list(CONTESTANTS), rounds, one))
+    return Result(edges, program, commands, measure.interleave(list(CONTESTANTS), rounds, one))
 
 
 def answers(results: List[Result], candidate: str) -> List[str]:
@@ -76,7 +97,7 @@ def answers(results: List[Result], candidate: str) -> List[str]:
     for result in results:
         wall, cpu = measure.ratios(result.samples, candidate)
         lines.append(
-            f"           {result.edges:6,} edges: {wall.factor('wall')}, {cpu.factor('CPU')}"
+            f"           {result.edges:6,} edges of {result.program}: {wall.factor('wall')}, {cpu.factor('CPU')}"
         )
     return lines
 
@@ -87,27 +108,31 @@ def report(results: List[Result], load: float) -> str:
         for which in CONTESTANTS
     }
     lines = [
-        "# Launch-bound builds: 1,000 and 10,000 edges of /bin/true",
+        "# Launch-bound builds: edges of /bin/true and of a no-op",
         "",
         "Question   What does Ninja need to start and collect jobs that do nothing?",
         "Answer     Ours against upstream's Ninja",
         *answers(results, OURS),
-        "           and with LAUNCHER_SHELL=always, the launcher without its plans",
+        "           with LAUNCHER_ENGINE=clone3, without warm templates",
+        *answers(results, COLD),
+        "           and with LAUNCHER_SHELL=always too, the launcher without its plans",
         *answers(results, ALWAYS),
     ]
-    counts = " and ".join(str(len(result.samples[OURS])) for result in results)
+    counts = ", ".join(str(len(result.samples[OURS])) for result in results)
     lines += [
         "",
         *env.header(load),
-        f"Method     edges of `/bin/true $out`, -j{JOBS}, no log to start from; {env.shell()};",
-        f"           {ALWAYS}: ours with LAUNCHER_SHELL=always, a shell for each job;",
+        f"Method     `/bin/true $out`, and a dynamic C program with an empty main(); -j{JOBS},",
+        f"           no log to start from; {env.shell()};",
+        f"           {COLD}: ours with LAUNCHER_ENGINE=clone3, an exec for each job;",
+        f"           {ALWAYS}: with LAUNCHER_SHELL=always too, a shell for each job;",
         f"           {counts} rounds after one that is not counted, interleaved;",
         f"           {measure.noise(everything)}",
     ]
     for result in results:
         lines += [
             "",
-            f"{result.edges:,} edges; {OURS}: {result.commands}",
+            f"{result.edges:,} edges of {result.program}; {OURS}: {result.commands}",
             "",
             *measure.comparison(result.samples),
         ]
@@ -127,6 +152,7 @@ def main() -> None:
     build_dir = args.build_dir.resolve()
     try:
         results = [build(build_dir, size, rounds_of(size, args.rounds)) for size in SIZES]
+        results.append(build(build_dir, SIZES[0], args.rounds, NOOP))
     except (measure.MeasureError, OSError) as error:
         sys.exit(f"edges.py: error: {error}")
     text = report(results, load)

@@ -68,8 +68,8 @@ class Commands(NamedTuple):
 
 
 def environment(**settings: str) -> Dict[str, str]:
-    """The caller's, but which shell jobs get is for the measurement to say."""
-    kept = {name: value for name, value in os.environ.items() if name != "LAUNCHER_SHELL"}
+    """The caller's, but how jobs are started is for the measurement to say."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("LAUNCHER_")}
     return {**kept, **settings}
 
 

@@ -229,23 +229,26 @@ class EdgesTest(Ninjas):
         self.assertEqual([48, 6], [edges.rounds_of(size, 48) for size in (small, large)])
         self.assertEqual([1, 3], [edges.rounds_of(size, 1) for size in (small, large)])
 
-    def test_contestants_differ_in_program_and_shell(self) -> None:
-        self.ninja("ninja", f"echo ours ${{LAUNCHER_SHELL-unset}} >> {self.dir}/runs")
+    def test_contestants_differ_in_program_and_settings(self) -> None:
+        self.ninja(
+            "ninja",
+            f"echo ours ${{LAUNCHER_ENGINE-auto}} ${{LAUNCHER_SHELL-auto}} >> {self.dir}/runs",
+        )
         self.ninja("ninja-upstream", f"echo upstream >> {self.dir}/runs")
         edges.build(self.dir, 3, 1)
         runs = (self.dir / "runs").read_text().splitlines()
-        self.assertEqual(2 * ["upstream", "ours unset", "ours always"], runs)
+        self.assertEqual(2 * ["upstream", "ours auto auto", "ours clone3 auto", "ours clone3 always"], runs)
 
     def test_report_answers_for_both_sizes(self) -> None:
-        walls = {edges.UPSTREAM: 1.8, edges.OURS: 0.9, edges.ALWAYS: 1.8}
+        walls = {edges.UPSTREAM: 1.8, edges.OURS: 0.9, edges.COLD: 1.2, edges.ALWAYS: 1.8}
         samples = {name: [measure.Sample(w, w, 0)] * 6 for name, w in walls.items()}
         commands = measure.Commands(3, 3)
         text = edges.report(
-            [edges.Result(1000, commands, samples), edges.Result(10000, commands, samples)], 0
+            [edges.Result(size, edges.TRUE, commands, samples) for size in (1000, 10000)], 0
         )
         for size in (" 1,000", "10,000"):
-            self.assertIn(f"{size} edges: 2.00x less wall, 2.00x less CPU\n", text)
-            self.assertIn(f"{size} edges: no difference shown in wall, no difference", text)
+            self.assertIn(f"{size} edges of /bin/true: 2.00x less wall, 2.00x less CPU\n", text)
+            self.assertIn(f"{size} edges of /bin/true: no difference shown in wall, no difference", text)
 
 
 class PlanTest(unittest.TestCase):
