@@ -125,9 +125,15 @@ Result<void> FillContext(Tracee* tracee, const Area& area, const Image& memory,
   if (!end.ok())
     return end.error();
   context->map.brk = end.value();
-  // A dry run, with the values as they are.
+  // A dry run. For ps(1) the parked process has its name alone, without the
+  // room for arguments.
+  Result<std::string> name = process.ReadText(map.arg_start);
+  if (!name.ok())
+    return name.error();
+  prctl_mm_map parked = context->map;
+  parked.arg_end = map.arg_start + name.value().size() + 1;
   Result<void> written =
-      process.WriteMemory(area.data, &context->map, sizeof(context->map));
+      process.WriteMemory(area.data, &parked, sizeof(parked));
   if (!written.ok())
     return written;
   Result<uint64_t> set = tracee->Call(
