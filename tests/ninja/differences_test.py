@@ -184,7 +184,8 @@ class DifferencesTest(unittest.TestCase):
         def drive(run: Run) -> None:
             run.job_waits()
             run.settle()
-            for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # Stopped meanwhile: it must not end between two of them.
+            for signum in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCONT):
                 run.signal(signum)
 
         # The job may take its time after the first: it is not killed.
