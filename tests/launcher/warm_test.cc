@@ -3,10 +3,14 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 
+#include <fcntl.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -177,7 +181,31 @@ TEST_F(WarmTest, FileThatAConstructorHasReadIsReadAgain) {
     ExpectSame({Program("reads_file")});
 }
 
+// Found by looking for what the trial cannot see: nothing of an argument is
+// read, but what follows from their number, or is changed in place.
+TEST_F(WarmTest, WhatFollowsFromTheArguments) {
+  for (const char* name :
+       {"counts_options", "asks_for_arguments", "changes_its_name"}) {
+    SCOPED_TRACE(name);
+    for (size_t count : {1, 3, 2, 4, 5, 6, 1, 2}) {
+      Texts words(count, "word");
+      words[0] = Program(name);
+      EXPECT_EQ(Engine::kClone3, ExpectSame(words)) << count;
+    }
+    EXPECT_NE("", Never(Program(name)));
+  }
+}
+
 // Arguments and environment.
+
+TEST_F(WarmTest, VariableThatAConstructorRemoves) {
+  for (const char* directory : {"/", "/tmp", "/a/long/way"}) {
+    environment_ = {"A=1", "WARM_TEST_REMOVED=2",
+                    std::string("PWD=") + directory, "B=3"};
+    for (int i = 0; i < 2; ++i)
+      ExpectSame({Program("removes_a_variable")});
+  }
+}
 
 TEST_F(WarmTest, LongArgumentsStartCold) {
   EXPECT_EQ(Engine::kWarm,
@@ -308,6 +336,57 @@ TEST_F(WarmTest, InheritedDescriptors) {
   }
 }
 
+TEST_F(WarmTest, GroupOfTheLauncherStartsCold) {
+  Command command;
+  command.group = Command::Group::kInherit;
+  EXPECT_EQ(Engine::kClone3, ExpectSame({kProbe, "argv"}, command));
+}
+
+TEST_F(WarmTest, IgnoredChildrenStartCold) {
+  auto* old = signal(SIGCHLD, SIG_IGN);
+  ASSERT_NE(SIG_ERR, old);
+  EXPECT_EQ(Engine::kClone3, ExpectSame({kProbe, "sig"}));
+  ASSERT_NE(SIG_ERR, signal(SIGCHLD, old));
+  ExpectSame({kProbe, "sig"});
+}
+
+// A parked process stays outside of a Landlock domain that its launcher has
+// entered since: a clone of it would have escaped.
+TEST_F(WarmTest, LandlockOfTheLauncherHoldsForItsJobs) {
+  cold_.reset();
+  warm_.reset();
+  const std::string file = dir_ / "made";
+  InChild([&] {
+    auto launcher = Make(Engine::kWarm);
+    const Action actions[] = {
+        Action::Open(3, file.c_str(), O_WRONLY | O_CREAT, 0644)};
+    const char* argv[] = {kProbe, "argv"};
+    Command command;
+    command.argv = argv;
+    command.actions = actions;
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(launcher->Spawn(command).ok());
+      Finished done = Finish(*launcher);
+      ASSERT_EQ(Cause::kExited, done.cause) << done.error.ToString();
+      ASSERT_EQ(Engine::kWarm, done.engine);
+    }
+    landlock_ruleset_attr rules = {};
+    rules.handled_access_fs = LANDLOCK_ACCESS_FS_WRITE_FILE;
+    Fd ruleset(static_cast<int>(
+        syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0)));
+    if (!ruleset)  // Not in this kernel.
+      return;
+    ASSERT_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    ASSERT_EQ(0, syscall(SYS_landlock_restrict_self, ruleset.get(), 0));
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(launcher->Spawn(command).ok());
+      Finished done = Finish(*launcher);
+      EXPECT_EQ(Cause::kNotStarted, done.cause);
+      EXPECT_EQ(EACCES, done.error.code) << done.error.ToString();
+    }
+  });
+}
+
 // Faults.
 
 TEST_F(WarmTest, ParkedProcessIsKilled) {
@@ -345,6 +424,29 @@ TEST_F(WarmTest, ProgramOrLibraryIsReplaced) {
   for (int i = 0; i < 3; ++i)
     ExpectSame({program});
   EXPECT_EQ(program + "\n", Run(*warm_, {program}).output);
+}
+
+TEST_F(WarmTest, ProgramIsTouchedOrForbidden) {
+  namespace fs = std::filesystem;
+  const std::string copy = dir_ / "probe";
+  fs::copy(kProbe, copy);
+  EXPECT_EQ(Engine::kWarm, ExpectSame({copy, "argv"}));
+  const uint64_t stale = warm_->statistics().warm_stale;
+  ASSERT_EQ(0, utimensat(AT_FDCWD, copy.c_str(), nullptr, 0));
+  ExpectSame({copy, "argv"});
+  EXPECT_EQ(stale + 1, warm_->statistics().warm_stale);
+  EXPECT_EQ(Engine::kWarm, ExpectSame({copy, "argv"}));
+
+  ASSERT_EQ(0, chmod(copy.c_str(), 0));
+  for (Launcher* launcher : {cold_.get(), warm_.get()}) {
+    // The template is looked at by Spawn(), or execve(2) by the child.
+    Result<ChildId> started = Start(*launcher, {copy, "argv"});
+    EXPECT_EQ(EACCES, started.ok() ? Finish(*launcher).error.code
+                                   : started.error().code);
+  }
+  ASSERT_EQ(0, chmod(copy.c_str(), 0755));
+  for (int i = 0; i < 2; ++i)
+    ExpectSame({copy, "argv"});
 }
 
 TEST_F(WarmTest, ScriptAndStaticAndSetIdAreNeverParked) {

@@ -35,6 +35,9 @@ inline constexpr std::string_view kReturnGadget{"\x0f\x05\xc3", 3};
 
 inline uint64_t Address(const Registers& registers) { return registers.rip; }
 inline uint64_t Stack(const Registers& registers) { return registers.rsp; }
+inline void SetStack(Registers* registers, uint64_t stack) {
+  registers->rsp = stack;
+}
 
 /// Of its thread-local memory.
 inline uint64_t ThreadPointer(const Registers& registers) {
@@ -93,6 +96,7 @@ inline constexpr std::array<uint8_t, 1> kSystemCall = {};
 inline constexpr std::string_view kReturnGadget = "?";
 inline uint64_t Address(const Registers&) { return 0; }
 inline uint64_t Stack(const Registers&) { return 0; }
+inline void SetStack(Registers*, uint64_t) {}
 inline uint64_t ThreadPointer(const Registers&) { return 0; }
 inline bool IsNative(const Registers&) { return false; }
 inline void StepBack(Registers*) {}

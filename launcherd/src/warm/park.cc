@@ -27,6 +27,7 @@ constexpr size_t kReportsSize =
 
 // An argc that nothing else has: what follows it from the trial to here is it.
 constexpr size_t kArguments = Trial::kManyArguments;
+static_assert(kArguments % 2 == 1);
 
 uint64_t RoundUp(uint64_t size) { return (size + kPage - 1) / kPage * kPage; }
 
@@ -207,7 +208,7 @@ Result<Parked> ParkOnce(const Program& program, bool odd,
     return reports.error();
   parked.reports = std::move(reports.value());
 
-  std::vector<std::string> arguments(kArguments + odd - 1);
+  std::vector<std::string> arguments(kArguments - odd);
   arguments[0].assign(kArgumentRoom, 'x');
   const Action actions[] = {Action::Dup2(other_end.value().get(), kSocket),
                             Action::Dup2(parked.reports.fd(), kReports)};

@@ -185,6 +185,32 @@ Result<void> Tracee::ReadImage() {
   return {};
 }
 
+Result<void> Tracee::DropArguments() {
+  // What is above stays: argc and argv[0] move up to the null. Below the stack
+  // there are zeros, as execve(2) leaves it.
+  Registers registers;
+  if (Result<void> got = GetRegisters(&registers); !got.ok())
+    return got;
+  uint64_t start[2];
+  if (Result<void> read =
+          process_.ReadMemory(image_.stack, start, sizeof(start));
+      !read.ok())
+    return read;
+  const uint64_t dropped = (image_.argument_count - 1) * sizeof(uint64_t);
+  const std::string zeros(dropped, '\0');
+  if (Result<void> written =
+          process_.WriteMemory(image_.stack, zeros.data(), zeros.size());
+      !written.ok())
+    return written;
+  image_.argument_count = start[0] = 1;
+  image_.stack += dropped;
+  image_.arguments += dropped;
+  SetStack(&registers, image_.stack);
+  if (ptrace(PTRACE_SETREGS, process_.pid(), nullptr, &registers) != 0)
+    return PtraceError("registers");
+  return process_.WriteMemory(image_.stack, start, sizeof(start));
+}
+
 Result<uint64_t> Tracee::Call(const char* name, long nr,
                               std::array<uint64_t, 6> args) {
   Registers saved, registers;

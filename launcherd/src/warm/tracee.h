@@ -74,6 +74,10 @@ class Tracee {
   const StartImage& image() const { return image_; }
   uint64_t entry() const { return image_.aux.at(9 /* AT_ENTRY */); }
 
+  /// Takes away all arguments but argv[0]. Their number must be even, so that
+  /// the stack stays aligned; before RunToEntry(). Errors: of ptrace(2).
+  Result<void> DropArguments();
+
   /// Executes one system call in it, at the place where it is stopped.
   /// Errors: of the call, step `name`; of ptrace(2).
   Result<uint64_t> Call(const char* name, long nr,

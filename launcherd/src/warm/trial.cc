@@ -237,9 +237,9 @@ Result<std::string> ReadTexts(const Tracee& tracee) {
 Result<Load> LoadOnce(const Program& program, bool many, bool spare_directory,
                       Canceller* canceller) {
   // Texts of the same length: all that lies above has the same address.
-  std::vector<std::string> arguments(many ? Trial::kManyArguments - 1 : 1);
+  std::vector<std::string> arguments(many ? Trial::kManyArguments - 1 : 2);
   if (!many)
-    arguments[0].assign(Trial::kManyArguments - 2, 'x');
+    arguments[0].assign(Trial::kManyArguments - 3, 'x');
   LaunchBlock block;
   if (Result<void> made = program.Prepare(arguments, {}, &block); !made.ok())
     return made.error();
@@ -252,6 +252,9 @@ Result<Load> LoadOnce(const Program& program, bool many, bool spare_directory,
   if (std::string clause = WhyNotItself(program.path, tracee); !clause.empty())
     return Refused(clause);
 
+  if (!many)
+    if (Result<void> dropped = tracee.DropArguments(); !dropped.ok())
+      return dropped.error();
   Traps traps;
   if (Result<void> set = traps.Set(&tracee, spare_directory); !set.ok())
     return set.error();

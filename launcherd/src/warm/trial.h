@@ -45,9 +45,9 @@ struct Trial {
   bool holds_environment = false;  ///< The address of a text of it.
   std::chrono::nanoseconds loader_cpu{};
 
-  /// With two arguments, and with pages of pointers more: the stack is aligned
+  /// With argv[0] alone, and with pages of pointers more: the stack is aligned
   /// alike, so that even what is copied from its dead part is the same.
-  static constexpr uint64_t kManyArguments = 2 + 3 * 4096 / 8;
+  static constexpr uint64_t kManyArguments = 1 + 3 * 4096 / 8;
 };
 
 /// Loads the program twice under ptrace(2) and kills it at its entry point. The
