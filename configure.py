@@ -6,6 +6,7 @@ usage: ./configure.py [command] [options]
   (none)   install what is missing, obtain Ninja, build
   demo     build a real repository with upstream's ninja and with ours; compare
   test     build everything, run all tests, again under the sanitizers
+  soak     200,000 warm launches, and each program of tests/warm 100 times
   bench    measure, for half an hour; writes reports to bench/results
   kernel-test   build Linux with the series in kernel/, boot it, run its tests
   kernel-shell  the same kernel, with a prompt
@@ -363,6 +364,24 @@ def command_test(args: argparse.Namespace) -> None:
         raise Failed("some tests failed")
 
 
+def command_soak(args: argparse.Namespace) -> None:
+    def check(command: List[str]) -> None:
+        if subprocess.run(command).returncode != 0:
+            raise Failed(f"{Path(command[0]).name} found something")
+
+    build = args.build_dir
+    steps = Steps(6)
+    set_up("test", build, args.ninja_source, steps)
+    steps.next("200,000 warm launches: does anything grow?")
+    programs = [str(build / "child" / name) for name in ("warm_nothing", "warm_allocates")]
+    check([str(build / "bin" / "soak"), *programs, "/bin/true", "/bin/echo"])
+    steps.next("programs cold and warm, 100 times each")
+    tests = ROOT / "tests" / "warm"
+    pairs = [str(build / "bin" / "run_pairs"), "--runs", "100"]
+    pairs += ["--table", str(tests / "programs.txt"), "--inputs", str(tests / "inputs.sh")]
+    check(pairs)
+
+
 def kernel_lab(args: argparse.Namespace, *more: str) -> None:
     steps = Steps(2)
     steps.next("packages")
@@ -399,6 +418,7 @@ COMMANDS = {
     "build": command_build,
     "demo": command_demo,
     "test": command_test,
+    "soak": command_soak,
     "bench": command_bench,
     "kernel-test": command_kernel_test,
     "kernel-shell": command_kernel_shell,
