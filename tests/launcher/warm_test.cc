@@ -500,7 +500,8 @@ TEST_F(WarmTest, NothingGrows) {
   const auto fds = OpenFds();
   const auto parked = Parked();
   for (int i = 0; i < 2000; ++i)
-    ASSERT_EQ(Engine::kWarm, Run(*warm_, {Program("nothing")}).engine);
+    ASSERT_EQ(Engine::kWarm, Run(*warm_, {Program("nothing")}).engine)
+        << i << ": " << Never(Program("nothing"));
   EXPECT_EQ(fds, OpenFds());
   EXPECT_EQ(parked, Parked());
 }

@@ -137,7 +137,6 @@ std::string LoaderCalls::OnEntry(uint64_t nr, const Args& args,
     case SYS_mprotect:
     case SYS_mremap:
     case SYS_munmap:
-    case SYS_rseq:
     case SYS_rt_sigprocmask:  // The mask is compared at the entry point.
     case SYS_sched_getaffinity:
     case SYS_set_robust_list:
@@ -171,6 +170,9 @@ std::string LoaderCalls::OnEntry(uint64_t nr, const Args& args,
       if (args[0] == PR_SET_VMA || args[0] == PR_CAPBSET_READ)
         return "";
       return Clause(nr);
+    case SYS_rseq:
+      rseq_ = args[0];
+      return "";
     case SYS_getrandom:
       return Random(args, address);
     case SYS_open:

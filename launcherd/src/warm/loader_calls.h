@@ -42,6 +42,9 @@ class LoaderCalls {
   /// Where the word is that malloc(3) has taken; 0: nowhere.
   uint64_t random() const { return random_; }
 
+  /// Where the kernel writes the CPU of the moment, rseq(2); 0: nowhere.
+  uint64_t rseq() const { return rseq_; }
+
   /// Every path that was looked at, once, with its state at that time.
   std::vector<LookedAt> TakeLookedAt();
 
@@ -60,6 +63,7 @@ class LoaderCalls {
   std::string opening_;
   std::map<int, std::string> open_;
   uint64_t random_ = 0;
+  uint64_t rseq_ = 0;
   std::map<std::string, FileState> looked_at_;
 };
 

@@ -331,6 +331,11 @@ Result<Load> LoadOnce(const Program& program, bool many, bool spare_directory,
       });
   if (!copied.ok())
     return copied.error();
+  // It is aligned to its size, and the kernel writes it anew in each clone.
+  constexpr size_t kRseqSize = 32;
+  if (auto page = load.pages.find(calls.rseq() & ~(kPage - 1));
+      page != load.pages.end() && calls.rseq() % kRseqSize == 0)
+    page->second.replace(calls.rseq() % kPage, kRseqSize, kRseqSize, '\0');
   return load;
 }
 
