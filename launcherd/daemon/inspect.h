@@ -13,8 +13,9 @@ namespace launcherd {
 /// Prints to standard output what the loader of the program has to do, whether
 /// it can be parked and why not, and what its start costs cold and warm: for
 /// that it is run `runs` times each way, in turns, as given, without input and
-/// with its output dropped. With 0 nothing of it is run but its loader and the
-/// constructors of its libraries.
+/// with its output dropped, and once each way before, which is not counted;
+/// cold alone if it cannot be parked. With 0 nothing of it is run but its
+/// loader and the constructors of its libraries.
 ///
 /// `argv[0]` is looked up as execvp(3) does. Errors are printed to standard
 /// error. Returns the exit status: 0, or 1 if it cannot be executed.
