@@ -94,6 +94,8 @@ Result<void> LaunchBlock::Store(const Command& command,
     return Invalid("standard input cannot be captured or merged");
   if (command.out.kind == Stdio::Kind::kMerge)
     return Invalid("standard output cannot be merged");
+  if (command.group == Command::Group::kJoin && command.pgid <= 0)
+    return Invalid("no process group to join");
   for (const Stdio& stdio : {command.in, command.out, command.err})
     if (stdio.kind == Stdio::Kind::kFd && stdio.fd < 0)
       return Invalid("a negative descriptor");
@@ -133,7 +135,7 @@ Result<void> LaunchBlock::Store(const Command& command,
   err = command.err;
   group = command.group;
   inherit_fds = command.inherit_fds;
-  group_leader = 0;
+  group_leader = group == Command::Group::kJoin ? command.pgid : 0;
   line_steps_.clear();
   held_names_.clear();
   return {};
@@ -305,7 +307,7 @@ void LaunchBlock::AddStdio(const Stdio& how, int source, int target) {
 
 void LaunchBlock::PlanSteps(int in_fd, int out_fd, int err_fd) {
   steps_.clear();
-  if (group == Command::Group::kOwn)
+  if (group != Command::Group::kInherit)
     steps_.push_back({.kind = ChildStep::Kind::kSetpgid, .fd = group_leader});
   if (cwd_fd >= 0)
     steps_.push_back({.kind = ChildStep::Kind::kFchdir, .fd = cwd_fd});

@@ -79,7 +79,7 @@ class LaunchBlock {
   ChildLaunch child;
   Stdio in, out, err;
   Command::Group group = Command::Group::kOwn;
-  pid_t group_leader = 0;  ///< With kOwn: the group to join; 0: a new one.
+  pid_t group_leader = 0;  ///< The group to enter; 0: a new one.
   bool inherit_fds = false;
   const char* path = nullptr;  ///< Command::path, copied.
   const char* cwd = nullptr;

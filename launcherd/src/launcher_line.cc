@@ -150,7 +150,8 @@ void Launcher::Impl::PrepareProgram(Job* job) {
   if (usable.ok()) {
     job->block = TakeBlock();
     usable = job->line->StoreProgram(path.value(), job->block.get());
-    job->block->group_leader = std::max(job->leader, 0);
+    if (job->leader > 0)
+      job->block->group_leader = job->leader;
   }
   if (!usable.ok())
     GiveToShell(job, usable.error());
@@ -163,7 +164,8 @@ void Launcher::Impl::GiveToShell(Job* job, const Error& error) {
   job->in_shell = true;
   ReleaseBlock(std::move(job->block));
   job->block = job->line->TakeShell();
-  job->block->group_leader = std::max(job->leader, 0);
+  if (job->leader > 0)
+    job->block->group_leader = job->leader;
 }
 
 /// The current program of a planned line has ended. Starts what comes next; the

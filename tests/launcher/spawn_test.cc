@@ -238,6 +238,37 @@ TEST_P(SpawnTest, OrStaysInOurs) {
   EXPECT_EQ(getpid(), ids.parent);
 }
 
+TEST_P(SpawnTest, OrJoinsOneOfOurSession) {
+  Command command;
+  command.group = Command::Group::kJoin;
+  pid_t leader = fork();
+  if (leader == 0) {
+    setpgid(0, 0);
+    for (;;)
+      pause();
+  }
+  ASSERT_GT(leader, 0);
+  setpgid(leader, leader);
+  command.pgid = leader;
+  Ids ids(Output({"ids"}, command));
+  EXPECT_EQ(leader, ids.group);
+  EXPECT_NE(leader, ids.pid);
+
+  ASSERT_EQ(0, kill(leader, SIGKILL));
+  ASSERT_EQ(leader, waitpid(leader, nullptr, 0));
+  Finished none = Run({"ids"}, command);
+  EXPECT_EQ(Cause::kNotStarted, none.cause);
+  EXPECT_EQ(EPERM, none.error.code);
+}
+
+TEST_P(SpawnTest, NoGroupToJoin) {
+  Command command;
+  command.group = Command::Group::kJoin;
+  auto started = Start({kProbe, "ids"}, command);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(EINVAL, started.error().code);
+}
+
 // Signals.
 
 /// Calls sigprocmask(2) and gives the old mask back at the end of the scope.

@@ -342,6 +342,13 @@ TEST_F(WarmTest, GroupOfTheLauncherStartsCold) {
   EXPECT_EQ(Engine::kClone3, ExpectSame({kProbe, "argv"}, command));
 }
 
+TEST_F(WarmTest, GroupToJoin) {
+  Command command;
+  command.group = Command::Group::kJoin;
+  command.pgid = getpgrp();
+  EXPECT_EQ(Engine::kWarm, ExpectSame({kProbe, "argv"}, command));
+}
+
 TEST_F(WarmTest, IgnoredChildrenStartCold) {
   auto* old = signal(SIGCHLD, SIG_IGN);
   ASSERT_NE(SIG_ERR, old);

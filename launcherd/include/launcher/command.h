@@ -109,6 +109,8 @@ struct Command {
   enum class Group : uint8_t {
     kOwn,      ///< Leads a new one: Launcher::Kill() reaches its descendants.
     kInherit,  ///< Stays in the launcher's: gets the terminal's signals itself.
+    kJoin,     ///< Enters `pgid`, of the launcher's session. Launcher::Kill()
+               ///< reaches the child alone: the group has other owners.
   };
 
   std::span<const char* const> argv;  ///< argv[0] first, no null at the end.
@@ -136,6 +138,7 @@ struct Command {
   bool inherit_fds = false;
 
   Group group = Group::kOwn;
+  pid_t pgid = 0;  ///< For kJoin. No such group: EPERM, step "setpgid".
 
   /// Bytes kept of each captured stream; what comes after is read and counted,
   /// so that the child does not block, and dropped.

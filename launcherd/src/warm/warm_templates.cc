@@ -143,7 +143,7 @@ WarmTemplates::Entry* WarmTemplates::FindEntry(const LaunchBlock& block,
 WarmTemplates::ProcessPointer WarmTemplates::Find(const LaunchBlock& block,
                                                   Message* message) {
   const ChildPlan& plan = block.child.plan;
-  if (plan.path[0] != '/' || block.group != Command::Group::kOwn)
+  if (plan.path[0] != '/' || block.group == Command::Group::kInherit)
     return nullptr;
   EnvironmentMatch match;
   Entry* entry = FindEntry(block, &match);
