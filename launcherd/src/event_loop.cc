@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <climits>
@@ -12,7 +13,8 @@ namespace launcher {
 
 namespace {
 constexpr int kMaxEvents = 64;
-}
+constexpr uint64_t kTimerToken = ~uint64_t{0};  // No caller's.
+}  // namespace
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
@@ -58,7 +60,8 @@ Result<int> EventLoop::Wait(TimePoint deadline, const sigset_t* mask,
   if (ready < 0)
     return Error{errno, "epoll_pwait", ""};
   for (int i = 0; i < ready; ++i)
-    handle(events[i].data.u64);
+    if (events[i].data.u64 != kTimerToken)
+      handle(events[i].data.u64);
 
   if (timers_.empty())
     return ready;
@@ -70,6 +73,39 @@ Result<int> EventLoop::Wait(TimePoint deadline, const sigset_t* mask,
     ++ready;
   }
   return ready;
+}
+
+Result<int> EventLoop::Descriptor() {
+  if (timer_)
+    return epoll_.get();
+  Fd timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  if (!timer)
+    return Error{errno, "timerfd_create", ""};
+  if (Result<void> added = Add(timer.get(), kTimerToken); !added.ok())
+    return added.error();
+  timer_ = std::move(timer);
+  shown_ = TimePoint::max();
+  ShowTimers(false);
+  return epoll_.get();
+}
+
+void EventLoop::ShowTimers(bool now) {
+  if (!timer_)
+    return;
+  TimePoint when = timers_.empty() ? TimePoint::max() : timers_.begin()->first;
+  if (now)
+    when = TimePoint(std::chrono::nanoseconds(1));  // Long ago; zero disarms.
+  if (when == shown_)
+    return;
+  shown_ = when;
+  itimerspec setting = {};
+  if (when != TimePoint::max()) {
+    const auto time = when.time_since_epoch();
+    const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+    setting.it_value.tv_sec = whole.count();
+    setting.it_value.tv_nsec = std::chrono::nanoseconds(time - whole).count();
+  }
+  (void)timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
 }
 
 }  // namespace launcher

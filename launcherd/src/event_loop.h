@@ -52,11 +52,23 @@ class EventLoop {
   Result<int> Wait(TimePoint deadline, const sigset_t* mask,
                    const std::function<void(uint64_t)>& handle);
 
+  /// The epoll descriptor, for a loop of somebody else's: readable while a
+  /// Wait() would handle something. Timers make it so from the first call on
+  /// and as of the last ShowTimers(). Errors: EMFILE, ENFILE, ENOMEM (step
+  /// "timerfd_create"), ENOSPC ("epoll_ctl").
+  Result<int> Descriptor();
+
+  /// Makes Descriptor() readable when the first timer is due, or with `now` at
+  /// once. Does nothing before the first Descriptor().
+  void ShowTimers(bool now);
+
  private:
   Result<void> Add(int fd, uint64_t token, bool once);
   explicit EventLoop(Fd epoll) : epoll_(std::move(epoll)) {}
 
   Fd epoll_;
+  Fd timer_;           ///< timerfd(2), of Descriptor().
+  TimePoint shown_{};  ///< What it is set to; max(): nothing.
   std::set<std::pair<TimePoint, uint64_t>> timers_;
 };
 

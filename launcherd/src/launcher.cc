@@ -86,8 +86,12 @@ Result<Finished> Launcher::Impl::Wait(milliseconds timeout,
       finished.pop_front();
       return result;
     }
-    if (jobs.empty())
+    if (jobs.empty()) {
+      // What is no job's may have made PollFd() readable.
+      (void)loop.Wait(steady_clock::now(), mask,
+                      [this](uint64_t token) { Handle(token); });
       return Error{ECHILD, "wait", ""};
+    }
 
     const sigset_t* now = mask;
     if (engine->blocks() || (templates && templates->IsParking()))
@@ -187,11 +191,15 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(Options options) {
 }
 
 Result<ChildId> Launcher::Spawn(const Command& command) {
-  return impl_->Spawn(command);
+  Result<ChildId> spawned = impl_->Spawn(command);
+  impl_->ShowWork();
+  return spawned;
 }
 
 Result<ChildId> Launcher::SpawnLine(const char* line, const Command& command) {
-  return impl_->SpawnLine(line, command);
+  Result<ChildId> spawned = impl_->SpawnLine(line, command);
+  impl_->ShowWork();
+  return spawned;
 }
 
 std::string Launcher::WhyShell(const char* line, const Command& command) {
@@ -200,7 +208,15 @@ std::string Launcher::WhyShell(const char* line, const Command& command) {
 
 Result<Finished> Launcher::Wait(std::chrono::milliseconds timeout,
                                 const sigset_t* mask) {
-  return impl_->Wait(timeout, mask);
+  Result<Finished> done = impl_->Wait(timeout, mask);
+  impl_->ShowWork();
+  return done;
+}
+
+Result<int> Launcher::PollFd() {
+  Result<int> fd = impl_->loop.Descriptor();
+  impl_->ShowWork();
+  return fd;
 }
 
 Result<void> Launcher::Kill(ChildId id, int signal) {
@@ -208,7 +224,9 @@ Result<void> Launcher::Kill(ChildId id, int signal) {
   Job* job = impl_->Find(static_cast<uint64_t>(id));
   if (!job)
     return Error{ESRCH, "kill", std::to_string(static_cast<uint64_t>(id))};
-  return impl_->Kill(job, signal);
+  Result<void> killed = impl_->Kill(job, signal);
+  impl_->ShowWork();
+  return killed;
 }
 
 Result<void> Launcher::DropOutput(ChildId id) {
@@ -216,6 +234,7 @@ Result<void> Launcher::DropOutput(ChildId id) {
   if (!job)
     return Error{ESRCH, "drop", std::to_string(static_cast<uint64_t>(id))};
   impl_->DropOutput(job);
+  impl_->ShowWork();
   return {};
 }
 

@@ -52,6 +52,9 @@ struct Launcher::Impl {
   Result<Finished> Wait(milliseconds timeout, const sigset_t* mask);
   Result<void> Kill(Job* job, int signal);
   void DropOutput(Job* job);
+
+  /// For PollFd(): a Wait() that would not block is seen from outside.
+  void ShowWork() { loop.ShowTimers(room_made || !finished.empty()); }
   Job* Find(uint64_t id);
   Statistics GetStatistics() const;
 

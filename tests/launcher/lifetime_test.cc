@@ -133,6 +133,44 @@ TEST_P(LifetimeTest, WaitEndsAtItsTimeout) {
   EXPECT_EQ(0u, launcher_->children());
 }
 
+// As a loop of somebody else's does it: never a Wait() that blocks.
+TEST_P(LifetimeTest, PollFdTellsWhenToCall) {
+  auto fd = launcher_->PollFd();
+  ASSERT_TRUE(fd.ok());
+  EXPECT_EQ(fd.value(), launcher_->PollFd().value());
+  auto finish = [&] {
+    for (;;) {
+      auto done = Wait(milliseconds(0));
+      if (done.ok())
+        return std::move(done.value());
+      EXPECT_EQ(ETIMEDOUT, done.error().code);
+      pollfd readable = {fd.value(), POLLIN, 0};
+      if (done.error().code != ETIMEDOUT ||
+          poll(&readable, 1, int(kHang.count())) != 1) {
+        ADD_FAILURE() << "it was not readable in time";
+        return Finished{};
+      }
+    }
+  };
+  for (int i = 0; i < 3; ++i)
+    Probe({"write", "1", "out", "exit", "7"});
+  for (int i = 0; i < 3; ++i) {
+    Finished done = finish();
+    Expect(Cause::kExited, 7, done);
+    EXPECT_EQ("out", done.output);
+  }
+  Command command;
+  command.timeout = milliseconds(20);  // A timer is no descriptor.
+  StartWaiting({}, command);
+  Finished done = finish();
+  Expect(Cause::kSignaled, SIGKILL, done);
+  EXPECT_TRUE(done.timed_out);
+
+  EXPECT_EQ(ECHILD, Wait(milliseconds(0)).error().code);
+  pollfd readable = {fd.value(), POLLIN, 0};
+  EXPECT_EQ(0, poll(&readable, 1, 0)) << "a loop would not come to rest";
+}
+
 TEST_P(LifetimeTest, NegativeTimeoutWaitsForTheEnd) {
   StartWaiting();
   OpenGate();

@@ -290,6 +290,13 @@ class Launcher {
   Result<Finished> Wait(std::chrono::milliseconds timeout,
                         const sigset_t* mask = nullptr);
 
+  /// A descriptor for an event loop of the caller's: readable while a Wait()
+  /// of no time has something to do, which need not be a child to hand back.
+  /// Then call Wait(0) until it gives ETIMEDOUT or ECHILD. It stays the
+  /// Launcher's and the same; not to be read from or changed.
+  /// Errors: EMFILE, ENFILE, ENOMEM (step "timerfd_create").
+  Result<int> PollFd();
+
   /// Sends `signal` to the whole process group of the child, or to the child
   /// alone if it has none of its own. A command that still waits to be started
   /// is dropped, whatever the signal, 0 too: it comes back as kNotStarted with
