@@ -91,4 +91,14 @@ int SignalChild(pid_t pid, int pidfd, int signal) {
   return kill(pid, signal) == 0 ? 0 : -errno;
 }
 
+bool KillChild(int pidfd) {
+  (void)sys::PidfdSendSignal(pidfd, SIGKILL);
+  siginfo_t info;
+  long ret;
+  while ((ret = sys::Waitid(P_PIDFD, pidfd, &info, WEXITED | WNOWAIT,
+                            nullptr)) == -EINTR) {
+  }
+  return ret == 0;
+}
+
 }  // namespace launcher

@@ -48,6 +48,10 @@ int HasEnded(pid_t pid);
 /// is refused. Returns 0 or -errno.
 int SignalChild(pid_t pid, int pidfd, int signal);
 
+/// Kills a child and blocks until it has ended; leaves it to be reaped. False
+/// if somebody else has reaped it: its pid may be another's by now.
+bool KillChild(int pidfd);
+
 }  // namespace launcher
 
 #endif  // LAUNCHER_SRC_REAP_H_

@@ -258,12 +258,12 @@ Result<Parked> ParkOnce(const Program& program, bool odd,
     if (FileState::Of(looked.path.c_str()) != looked.state)
       return Error{ESTALE, "entry point", looked.path};
   parked.reports.CloseFd();
-  Result<pid_t> released = tracee.Release(
+  Result<Started> released = tracee.Release(
       area.value().code, area.value().data,
       area.value().data + offsetof(StubArea, stack) + sizeof(StubArea::stack));
   if (!released.ok())
     return released.error();
-  parked.pid = released.value();
+  parked.process = std::move(released.value());
   return parked;
 }
 

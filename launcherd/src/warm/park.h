@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine.h"
 #include "launcher/fd.h"
 #include "launcher/result.h"
 #include "protocol.h"
@@ -41,9 +42,10 @@ class Reports {
 };
 
 /// A parked process and what is known of it. The process ends when `socket` is
-/// shut down or closed; it is a child of this process, to be reaped.
+/// shut down or closed; it is a child of this process, to be reaped, and always
+/// has a pidfd.
 struct Parked {
-  pid_t pid = -1;
+  Started process;
   Fd socket;  ///< Non-blocking, for Request and Reply.
   Reports reports;
   std::vector<LookedAt> looked_at;  ///< To be equal at each launch.

@@ -12,7 +12,7 @@
 
 #include <utility>
 
-#include "engine.h"
+#include "reap.h"
 
 namespace launcher::warm {
 
@@ -52,23 +52,23 @@ Result<Tracee> Tracee::Start(LaunchBlock* block, Canceller* canceller) {
   Result<Started> started = MakeClone3Engine()->Start(block, true);
   if (!started.ok())
     return started.error();
-  Tracee tracee(started.value().pid);
+  const pid_t pid = started.value().pid;
+  Tracee tracee(std::move(started.value()));
   // The block is the child's until it stops behind the exec, or is gone.
   siginfo_t info = {};
-  while (waitid(P_PID, static_cast<id_t>(started.value().pid), &info,
+  while (waitid(P_PID, static_cast<id_t>(pid), &info,
                 WEXITED | WSTOPPED | WNOWAIT) != 0 &&
          errno == EINTR) {
   }
   if (block->child.report.error != 0)
     return block->ReportedError();
-  Result<void> arrived =
-      tracee.Arrive(canceller, std::move(started.value().pidfd));
+  Result<void> arrived = tracee.Arrive(canceller);
   if (!arrived.ok())
     return arrived.error();
   return tracee;
 }
 
-Result<void> Tracee::Arrive(Canceller* canceller, Fd pidfd) {
+Result<void> Tracee::Arrive(Canceller* canceller) {
   Result<int> stopped = WaitForStop();
   if (!stopped.ok())
     return stopped.error();
@@ -76,7 +76,6 @@ Result<void> Tracee::Arrive(Canceller* canceller, Fd pidfd) {
              PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) != 0)
     return PtraceError("options");
   canceller_ = canceller;
-  pidfd_ = std::move(pidfd);
   {
     std::lock_guard lock(canceller->mutex_);
     if (canceller->cancelled_)
@@ -104,16 +103,18 @@ Tracee::Tracee(Tracee&& other) noexcept
       fault_address_(other.fault_address_),
       loader_cpu_(other.loader_cpu_) {}
 
-Tracee::~Tracee() {
-  if (canceller_) {
-    std::lock_guard lock(canceller_->mutex_);
-    canceller_->pidfd_ = -1;
-  }
-  if (!exists_)
+void Tracee::LeaveCanceller() {
+  if (!canceller_)
     return;
-  kill(process_.pid(), SIGKILL);
-  while (waitpid(process_.pid(), nullptr, 0) < 0 && errno == EINTR) {
-  }
+  std::lock_guard lock(canceller_->mutex_);
+  canceller_->pidfd_ = -1;
+  canceller_ = nullptr;
+}
+
+Tracee::~Tracee() {
+  LeaveCanceller();
+  if (exists_ && KillChild(pidfd_.get()))
+    (void)ReapChild(process_.pid(), pidfd_.get());
 }
 
 /// The signal it has stopped by, with bit 7 for a system call.
@@ -295,8 +296,8 @@ Result<void> Tracee::RunToEntry(const OnCall& on_call) {
   return process_.WriteMemory(entry(), text.data(), text.size());
 }
 
-Result<pid_t> Tracee::Release(uint64_t address, uint64_t argument,
-                              uint64_t stack) {
+Result<Started> Tracee::Release(uint64_t address, uint64_t argument,
+                                uint64_t stack) {
   sys::KernelSigset all = ~sys::KernelSigset{0};
   if (ptrace(static_cast<__ptrace_request>(PTRACE_SETSIGMASK), process_.pid(),
              sizeof(all), &all) != 0)
@@ -309,7 +310,8 @@ Result<pid_t> Tracee::Release(uint64_t address, uint64_t argument,
     return PtraceError("detach");
   exists_ = false;
   process_.CloseMemory();
-  return process_.pid();
+  LeaveCanceller();
+  return Started{process_.pid(), std::move(pidfd_)};
 }
 
 }  // namespace launcher::warm

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "engine.h"
 #include "launch_block.h"
 #include "launcher/fd.h"
 #include "launcher/result.h"
@@ -103,11 +104,13 @@ class Tracee {
   /// Blocks all signals in it and lets it go on, untraced, at `address` with
   /// `argument` on `stack`. It is the caller's to reap from here on.
   /// Errors: of ptrace(2).
-  Result<pid_t> Release(uint64_t address, uint64_t argument, uint64_t stack);
+  Result<Started> Release(uint64_t address, uint64_t argument, uint64_t stack);
 
  private:
-  explicit Tracee(pid_t pid) : process_(pid) {}
-  Result<void> Arrive(Canceller* canceller, Fd pidfd);
+  explicit Tracee(Started started)
+      : process_(started.pid), pidfd_(std::move(started.pidfd)) {}
+  Result<void> Arrive(Canceller* canceller);
+  void LeaveCanceller();
   Result<void> ReadImage();
   Result<int> WaitForStop();
   Result<void> Resume(int request);

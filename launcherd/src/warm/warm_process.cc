@@ -10,17 +10,18 @@
 
 #include <utility>
 
+#include "reap.h"
+
 namespace launcher::warm {
 
 WarmProcess::WarmProcess(Parked parked) : parked_(std::move(parked)) {}
 
 WarmProcess::~WarmProcess() {
   parked_.socket.Reset();
-  kill(parked_.pid, SIGKILL);
-  while (waitpid(parked_.pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  if (!KillChild(parked_.process.pidfd.get()))
+    return;
   // Clones are of its group until their first step, behind the reply.
-  while (waitpid(-parked_.pid, nullptr, WNOHANG) > 0) {
+  while (waitpid(-parked_.process.pid, nullptr, WNOHANG) > 0) {
   }
 }
 
@@ -28,7 +29,7 @@ bool WarmProcess::IsFresh() const {
   // May this process still look into that one? Not if its credentials, or its
   // Landlock domain, which cannot be asked for, are others by now.
   long head, size;
-  if (sys::Raw(SYS_get_robust_list, parked_.pid, sys::Arg(&head),
+  if (sys::Raw(SYS_get_robust_list, parked_.process.pid, sys::Arg(&head),
                sys::Arg(&size)) < 0)
     return false;
   for (const LookedAt& looked : parked_.looked_at)
@@ -94,9 +95,9 @@ std::optional<Reply> WarmProcess::Receive() {
 void WarmProcess::Retire() { (void)shutdown(socket(), SHUT_WR); }
 
 void WarmProcess::EndIfStopped() {
-  char state = Process(parked_.pid).State();
+  char state = Process(parked_.process.pid).State();
   if (state == 'T' || state == 't')
-    kill(parked_.pid, SIGKILL);
+    (void)sys::PidfdSendSignal(parked_.process.pidfd.get(), SIGKILL);
 }
 
 }  // namespace launcher::warm
