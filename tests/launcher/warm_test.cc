@@ -3,6 +3,8 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 
+#include "support/warm_test.h"
+
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <signal.h>
@@ -13,112 +15,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <fstream>
 #include <string>
 #include <vector>
 
-#include "support/launcher_test.h"
-#include "support/temp_dir.h"
-
 namespace launcher {
 namespace {
-
-using Texts = std::vector<std::string>;
-
-std::string Program(const std::string& name) {
-  return LAUNCHER_TEST_CHILD_DIR "/warm_" + name;
-}
-
-class WarmTest : public LeakCheckTest {
- protected:
-  using Cause = Finished::Cause;
-
-  void SetUp() override {
-    cold_ = Make(Engine::kClone3);
-    warm_ = Make(Engine::kWarm);
-    if (Run(*warm_, {kProbe}).engine == Engine::kWarm)
-      return;
-    // Where nothing may be traced, nothing is parked.
-    const std::vector<std::string> reasons = warm_->statistics().never_warm;
-    ASSERT_FALSE(reasons.empty());
-    ASSERT_NE(std::string::npos, reasons[0].find("ptrace")) << reasons[0];
-    GTEST_SKIP() << reasons[0];
-  }
-
-  static std::unique_ptr<Launcher> Make(Engine engine) {
-    Launcher::Options options;
-    options.engine = engine;
-    auto created = Launcher::Create(std::move(options));
-    EXPECT_TRUE(created.ok());
-    return std::move(created.value());
-  }
-
-  Result<ChildId> Start(Launcher& launcher, const Texts& words,
-                        Command command = {}) {
-    std::vector<const char*> argv, env;
-    for (const std::string& word : words)
-      argv.push_back(word.c_str());
-    for (const std::string& variable : environment_)
-      env.push_back(variable.c_str());
-    env.push_back(nullptr);
-    command.argv = argv;
-    command.env = env.data();
-    return launcher.Spawn(command);
-  }
-
-  static Finished Finish(Launcher& launcher) {
-    for (;;) {
-      auto done = launcher.Wait(kHang);
-      if (done.ok())
-        return std::move(done.value());
-      if (done.error().code == EINTR)
-        continue;
-      ADD_FAILURE() << done.error().ToString();
-      Finished lost;
-      lost.cause = Cause::kLost;
-      return lost;
-    }
-  }
-
-  Finished Run(Launcher& launcher, const Texts& words, Command command = {}) {
-    auto started = Start(launcher, words, command);
-    EXPECT_TRUE(started.ok()) << started.error().ToString();
-    return started.ok() ? Finish(launcher) : Finished{};
-  }
-
-  /// Runs it cold and warm. Returns the engine that the second has used.
-  Engine ExpectSame(const Texts& words, Command command = {}) {
-    Finished cold = Run(*cold_, words, command);
-    Finished warm = Run(*warm_, words, command);
-    EXPECT_EQ(cold.cause, warm.cause) << words[0];
-    EXPECT_EQ(cold.code, warm.code) << words[0];
-    EXPECT_EQ(cold.output, warm.output) << words[0];
-    return warm.engine;
-  }
-
-  /// Why the program with this path has not been parked.
-  std::string Never(const std::string& path) const {
-    for (const std::string& reason : warm_->statistics().never_warm)
-      if (reason.starts_with(path + ": "))
-        return reason.substr(path.size() + 2);
-    return "";
-  }
-
-  /// The parked processes, where no job runs.
-  static std::vector<pid_t> Parked() {
-    std::ifstream children("/proc/self/task/" + std::to_string(getpid()) +
-                           "/children");
-    std::vector<pid_t> pids;
-    for (pid_t pid; children >> pid;)
-      pids.push_back(pid);
-    return pids;
-  }
-
-  Texts environment_ = {"HOME=/", "PATH=/usr/bin:/bin"};
-  std::unique_ptr<Launcher> cold_, warm_;
-  TempDir dir_;
-};
 
 // Constructors.
 
@@ -394,68 +295,6 @@ TEST_F(WarmTest, LandlockOfTheLauncherHoldsForItsJobs) {
   });
 }
 
-// Faults.
-
-TEST_F(WarmTest, ParkedProcessIsKilled) {
-  for (int i = 0; i < 10; ++i) {
-    Run(*warm_, {kProbe});
-    for (pid_t pid : Parked())
-      ASSERT_EQ(0, kill(pid, SIGKILL));
-    ExpectSame({kProbe, "argv", "one"});
-  }
-}
-
-TEST_F(WarmTest, ParkedProcessIsStopped) {
-  for (pid_t pid : Parked())
-    ASSERT_EQ(0, kill(pid, SIGSTOP));
-  ExpectSame({kProbe});
-}
-
-TEST_F(WarmTest, ProgramOrLibraryIsReplaced) {
-  namespace fs = std::filesystem;
-  const std::string program = dir_ / "warm_nothing";
-  const std::string library = dir_ / "libwarm_library_nothing.so";
-  const std::string from = LAUNCHER_TEST_CHILD_DIR;
-  fs::copy(Program("nothing"), program);
-  fs::copy(from + "/libwarm_library_nothing.so", library);
-  EXPECT_EQ(Engine::kWarm, ExpectSame({program}));
-
-  fs::copy(from + "/libwarm_library_registers_handlers.so", dir_ / "new");
-  fs::rename(dir_ / "new", library);
-  for (int i = 0; i < 3; ++i)
-    ExpectSame({program});
-  EXPECT_NE(std::string::npos, Run(*warm_, {program}).output.find("parent"));
-
-  dir_.Program("new");
-  fs::rename(dir_ / "new", program);
-  for (int i = 0; i < 3; ++i)
-    ExpectSame({program});
-  EXPECT_EQ(program + "\n", Run(*warm_, {program}).output);
-}
-
-TEST_F(WarmTest, ProgramIsTouchedOrForbidden) {
-  namespace fs = std::filesystem;
-  const std::string copy = dir_ / "probe";
-  fs::copy(kProbe, copy);
-  EXPECT_EQ(Engine::kWarm, ExpectSame({copy, "argv"}));
-  const uint64_t stale = warm_->statistics().warm_stale;
-  ASSERT_EQ(0, utimensat(AT_FDCWD, copy.c_str(), nullptr, 0));
-  ExpectSame({copy, "argv"});
-  EXPECT_EQ(stale + 1, warm_->statistics().warm_stale);
-  EXPECT_EQ(Engine::kWarm, ExpectSame({copy, "argv"}));
-
-  ASSERT_EQ(0, chmod(copy.c_str(), 0));
-  for (Launcher* launcher : {cold_.get(), warm_.get()}) {
-    // The template is looked at by Spawn(), or execve(2) by the child.
-    Result<ChildId> started = Start(*launcher, {copy, "argv"});
-    EXPECT_EQ(EACCES, started.ok() ? Finish(*launcher).error.code
-                                   : started.error().code);
-  }
-  ASSERT_EQ(0, chmod(copy.c_str(), 0755));
-  for (int i = 0; i < 2; ++i)
-    ExpectSame({copy, "argv"});
-}
-
 TEST_F(WarmTest, ScriptAndStaticAndSetIdAreNeverParked) {
   namespace fs = std::filesystem;
   const std::string script = dir_.Program("script");
@@ -468,49 +307,6 @@ TEST_F(WarmTest, ScriptAndStaticAndSetIdAreNeverParked) {
   ASSERT_EQ(0, chmod(copy.c_str(), 04755));
   EXPECT_EQ(Engine::kClone3, ExpectSame({copy, "argv"}));
   EXPECT_EQ("it is set-user-ID or set-group-ID", Never(copy));
-}
-
-TEST_F(WarmTest, WithoutPtraceItStartsCold) {
-  cold_.reset();
-  warm_.reset();
-  InChild([] {
-    RefuseSyscall(SYS_ptrace, EPERM);
-    auto launcher = Make(Engine::kWarm);
-    const char* argv[] = {kProbe, "echo", "0"};
-    Command command;
-    command.argv = argv;
-    for (int i = 0; i < 3; ++i) {
-      ASSERT_TRUE(launcher->Spawn(command).ok());
-      Finished done = Finish(*launcher);
-      EXPECT_EQ(Cause::kExited, done.cause);
-      EXPECT_EQ(0, done.code);
-      EXPECT_EQ(Engine::kClone3, done.engine);
-    }
-  });
-}
-
-TEST_F(WarmTest, ManyAtOnce) {
-  constexpr int kJobs = 500;
-  for (int i = 0; i < kJobs; ++i)
-    ASSERT_TRUE(Start(*warm_, {kProbe, "argv", std::to_string(i)}).ok());
-  std::vector<std::string> outputs;
-  for (int i = 0; i < kJobs; ++i)
-    outputs.push_back(Finish(*warm_).output);
-  std::sort(outputs.begin(), outputs.end());
-  EXPECT_EQ(outputs.end(), std::unique(outputs.begin(), outputs.end()));
-  EXPECT_EQ(1, std::count(outputs.begin(), outputs.end(),
-                          std::string(kProbe) + "\n499\n"));
-}
-
-TEST_F(WarmTest, NothingGrows) {
-  Run(*warm_, {Program("nothing")});
-  const auto fds = OpenFds();
-  const auto parked = Parked();
-  for (int i = 0; i < 2000; ++i)
-    ASSERT_EQ(Engine::kWarm, Run(*warm_, {Program("nothing")}).engine)
-        << i << ": " << Never(Program("nothing"));
-  EXPECT_EQ(fds, OpenFds());
-  EXPECT_EQ(parked, Parked());
 }
 
 }  // namespace
