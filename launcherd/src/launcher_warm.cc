@@ -99,7 +99,7 @@ void Launcher::Impl::OnWarmTimer(uint64_t id) {
   if (found == warm_processes.end())
     return;
   WarmPointer process = found->second;
-  process->EndIfStopped();
+  process->EndIfStuck();
   process->watched = process->TakeUsed() || process->IsAsked();
   if (process->watched)
     loop.SetTimer(EventLoop::After(kLookAfter), WarmTimer(id));
@@ -113,7 +113,7 @@ void Launcher::Impl::AwaitAnswer(uint64_t id) {
       return;
     pollfd readable = {job->warm->socket(), POLLIN, 0};
     if (poll(&readable, 1, static_cast<int>(kLookAfter.count())) == 0)
-      job->warm->EndIfStopped();
+      job->warm->EndIfStuck();
     OnWarmEvent(job->warm->id);
   }
 }

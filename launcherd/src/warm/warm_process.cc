@@ -94,9 +94,20 @@ std::optional<Reply> WarmProcess::Receive() {
 
 void WarmProcess::Retire() { (void)shutdown(socket(), SHUT_WR); }
 
-void WarmProcess::EndIfStopped() {
-  char state = Process(parked_.process.pid).State();
+bool WarmProcess::IsStuck() const {
+  const pid_t pid = parked_.process.pid;
+  const char state = Process(pid).State();
   if (state == 'T' || state == 't')
+    return true;
+  siginfo_t info = {};
+  return IsAsked() &&
+         waitid(P_PGID, static_cast<id_t>(pid), &info,
+                WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid != 0 && info.si_pid != pid;
+}
+
+void WarmProcess::EndIfStuck() {
+  if (IsStuck())
     (void)sys::PidfdSendSignal(parked_.process.pidfd.get(), SIGKILL);
 }
 

@@ -64,10 +64,13 @@ class WarmProcess {
   /// Whether there were requests since the last call.
   bool TakeUsed() { return std::exchange(used_, false); }
 
-  /// Kills it if it has been stopped: what it holds would be held for ever.
-  void EndIfStopped();
+  /// Kills it if it would keep an answer back for ever: it has been stopped, or
+  /// a clone has ended before its reply.
+  void EndIfStuck();
 
  private:
+  bool IsStuck() const;
+
   Parked parked_;
   std::vector<uint32_t> free_reports_;
   uint32_t next_report_ = 0;
