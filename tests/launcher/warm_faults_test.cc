@@ -5,11 +5,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,169 @@ TEST_F(WarmFaultsTest, ParkedProcessIsKilled) {
       ASSERT_EQ(0, kill(pid, SIGKILL));
     ExpectSame({kProbe, "argv", "one"});
   }
+}
+
+// A host that waits for any child of its own takes the status of ours as well.
+TEST_F(WarmFaultsTest, ParkedProcessIsReapedByTheHost) {
+  const std::vector<pid_t> parked = Parked();
+  ASSERT_EQ(1u, parked.size());
+  ASSERT_EQ(0, kill(parked[0], SIGKILL));
+  ASSERT_EQ(parked[0], waitpid(-1, nullptr, 0));
+  ExpectSame({kProbe, "argv", "one"});
+}
+
+/// Kills a parked process, or the clone that it makes, at one point of what it
+/// does for a job: at a system call, before or after it. Another process, since
+/// the parked one is a child that this one waits for.
+class Killer {
+ public:
+  enum class Target { kParked, kClone };
+
+  /// Returns when it is in place. `point` counts from 0.
+  Killer(pid_t parked, Target target, int point) {
+    Pipe ready;
+    pid_ = fork();
+    if (pid_ == 0)
+      _exit(Kill(parked, target, point, ready.write.get()));
+    ready.write.Reset();
+    placed_ = !ready.Await().empty();
+  }
+  ~Killer() { (void)Reached(); }
+
+  /// False where one process may not trace another.
+  bool placed() const { return placed_; }
+
+  /// After the job: false if it was through before it came to that point.
+  bool Reached() {
+    if (pid_ > 0) {
+      int status = 0;
+      EXPECT_EQ(pid_, waitpid(pid_, &status, 0));
+      reached_ = WIFEXITED(status) && WEXITSTATUS(status) == kKilled;
+      pid_ = -1;
+    }
+    return reached_;
+  }
+
+ private:
+  static constexpr int kKilled = 0, kThrough = 1, kNotPlaced = 2;
+
+  /// What is traced still goes on when this process has ended.
+  static int Kill(pid_t parked, Target target, int point, int ready) {
+    if (ptrace(PTRACE_SEIZE, parked, 0,
+               PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK) != 0 ||
+        ptrace(PTRACE_INTERRUPT, parked, 0, 0) != 0)
+      return kNotPlaced;
+    pid_t clone = -1;
+    for (;;) {
+      int status;
+      const pid_t pid = waitpid(-1, &status, __WALL);
+      if (pid < 0 || !WIFSTOPPED(status))
+        return kThrough;
+      const int event = status >> 16;
+      if (pid == parked && event == PTRACE_EVENT_FORK) {
+        unsigned long made = 0;
+        ptrace(PTRACE_GETEVENTMSG, pid, 0, &made);
+        clone = static_cast<pid_t>(made);
+      }
+      if (pid == parked && event == PTRACE_EVENT_STOP && ready >= 0) {
+        (void)!write(ready, "x", 1);
+        ready = -1;
+      }
+      if (WSTOPSIG(status) == (SIGTRAP | 0x80) &&
+          (pid == parked) == (target == Target::kParked)) {
+        // The wait that it was interrupted in is entered anew: no point of it.
+        __ptrace_syscall_info info = {};
+        ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info);
+        const bool enters = info.op == PTRACE_SYSCALL_INFO_ENTRY;
+        const bool waits =
+            pid == parked && enters && info.entry.nr == SYS_recvmsg;
+        if (!(waits && clone < 0) && point-- == 0) {
+          kill(pid, SIGKILL);
+          return kKilled;
+        }
+        // What follows is another job's, or the program's own.
+        if ((waits && clone > 0) || (enters && info.entry.nr == SYS_munmap))
+          return kThrough;
+      }
+      ptrace(PTRACE_SYSCALL, pid, 0, 0);
+    }
+  }
+
+  pid_t pid_ = -1;
+  bool placed_ = false;
+  bool reached_ = false;
+};
+
+TEST_F(WarmFaultsTest, KilledAtEveryPointOfALaunch) {
+  constexpr int kFarTooMany = 200;
+  for (auto target : {Killer::Target::kParked, Killer::Target::kClone}) {
+    bool reached = true;
+    int point = 0, restarts = 0;
+    for (; reached && point < kFarTooMany; ++point) {
+      SCOPED_TRACE(point);
+      warm_ = Make(Engine::kWarm);
+      // Even or odd: there is a template for each number of arguments.
+      ASSERT_EQ(Engine::kWarm, Run(*warm_, {kProbe, "argv"}).engine);
+      const std::vector<pid_t> parked = Parked();
+      ASSERT_EQ(1u, parked.size());
+      const std::string file = dir_.File("ran", "");
+      const Action actions[] = {
+          Action::Open(3, file.c_str(), O_WRONLY | O_APPEND)};
+      Command command;
+      command.actions = actions;
+      Killer killer(parked[0], target, point);
+      if (!killer.placed())
+        GTEST_SKIP() << "one process may not trace another";
+      Finished done = Run(*warm_, {kProbe, "write", "3", "once"}, command);
+      reached = killer.Reached();
+      std::string ran;
+      std::getline(std::ifstream(file), ran);
+      // Who kills the job itself gets what he wanted.
+      if (done.cause == Cause::kSignaled) {
+        EXPECT_EQ(SIGKILL, done.code);
+        EXPECT_TRUE(reached && target == Killer::Target::kClone);
+        EXPECT_EQ("", ran);
+      } else {
+        EXPECT_EQ(Cause::kExited, done.cause) << done.error.ToString();
+        EXPECT_EQ(0, done.code);
+        EXPECT_EQ("once", ran);
+      }
+      restarts += done.engine != Engine::kWarm;
+      ExpectSame({kProbe, "argv", "after"});
+    }
+    // There were points, some of them before the clone was a job.
+    EXPECT_GT(point, 5);
+    EXPECT_LT(point, kFarTooMany);
+    EXPECT_GT(restarts, 0);
+  }
+}
+
+TEST_F(WarmFaultsTest, LauncherIsKilled) {
+  cold_.reset();
+  warm_.reset();
+  Pipe gate, ready;
+  const pid_t host = fork();
+  if (host == 0) {
+    gate.write.Reset();
+    auto launcher = Make(Engine::kWarm);
+    Run(*launcher, {kProbe, "argv"});
+    Run(*launcher, {Program("nothing")});
+    Command command;
+    command.in = Stdio::FromFd(gate.read.get());
+    command.out = command.err = Stdio::Null();
+    if (Start(*launcher, {kProbe, "wait"}, command).ok())
+      (void)!write(ready.write.get(), "x", 1);
+    for (;;)
+      pause();
+  }
+  ready.write.Reset();
+  ASSERT_EQ("x", ready.Await());
+  ASSERT_EQ(0, kill(host, SIGKILL));
+  ASSERT_EQ(host, waitpid(host, nullptr, 0));
+  // The job goes on, as a cold one does; the parked processes do not.
+  ExpectOrphans(2);
+  gate.write.Reset();
+  ExpectOrphans(1);
 }
 
 TEST_F(WarmFaultsTest, ParkedProcessIsStopped) {
@@ -55,6 +220,28 @@ TEST_F(WarmFaultsTest, ProgramOrLibraryIsReplaced) {
   for (int i = 0; i < 3; ++i)
     ExpectSame({program});
   EXPECT_EQ(program + "\n", Run(*warm_, {program}).output);
+}
+
+TEST_F(WarmFaultsTest, LibraryAppearsWhereItIsSearchedFirst) {
+  namespace fs = std::filesystem;
+  const std::string from = LAUNCHER_TEST_CHILD_DIR;
+  for (bool there : {false, true}) {
+    TempDir dir;
+    const std::string program = dir / "warm_nothing";
+    fs::copy(Program("nothing"), program);
+    fs::copy(from + "/libwarm_library_nothing.so",
+             dir / "libwarm_library_nothing.so");
+    if (there)
+      dir.Dir("first");
+    EXPECT_EQ(Engine::kWarm, ExpectSame({program}));
+    if (!there)
+      dir.Dir("first");
+    fs::copy(from + "/libwarm_library_registers_handlers.so",
+             dir / "first/libwarm_library_nothing.so");
+    for (int i = 0; i < 3; ++i)
+      ExpectSame({program});
+    EXPECT_NE(std::string::npos, Run(*warm_, {program}).output.find("parent"));
+  }
 }
 
 TEST_F(WarmFaultsTest, ProgramIsTouchedOrForbidden) {

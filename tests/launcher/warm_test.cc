@@ -82,6 +82,27 @@ TEST_F(WarmTest, FileThatAConstructorHasReadIsReadAgain) {
     ExpectSame({Program("reads_file")});
 }
 
+// What a process is asked for by a detour is asked for all the same.
+TEST_F(WarmTest, LinkToTheProcessItself) {
+  const std::string link = dir_ / "link";
+  ASSERT_EQ(0, symlink("/proc/self/stat", link.c_str()));
+  environment_.push_back("WARM_TEST_FILE=" + link);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Engine::kClone3, Run(*warm_, {Program("reads_file")}).engine);
+  }
+  EXPECT_NE("", Never(Program("reads_file")));
+}
+
+TEST_F(WarmTest, TimeOfADirectoryThatAConstructorHasKept) {
+  environment_.push_back("WARM_TEST_FILE=" + dir_.Dir("sub"));
+  ExpectSame({Program("keeps_time")});
+  for (const char* file : {"sub/one", "sub/two"}) {
+    AwaitNewCtime(dir_, dir_ / "sub");
+    dir_.File(file, "");
+    ExpectSame({Program("keeps_time")});
+  }
+}
+
 // Found by looking for what the trial cannot see: nothing of an argument is
 // read, but what follows from their number, or is changed in place.
 TEST_F(WarmTest, WhatFollowsFromTheArguments) {
@@ -126,6 +147,18 @@ TEST_F(WarmTest, DirectoryVariablesAreTheJobsOwn) {
   }
   // One for all directories, and one for each of four twice.
   EXPECT_EQ(1u + 1 + 4 + 4, warm_->statistics().warm_parked);
+}
+
+TEST_F(WarmTest, DirectoryVariablesAfterAnotherParking) {
+  namespace fs = std::filesystem;
+  const std::string copy = dir_ / "probe";
+  fs::copy(kProbe, copy);
+  for (const char* directory : {"/", "/a/long/way", "/tmp", "/"}) {
+    environment_ = {"A=1", std::string("PWD=") + directory};
+    EXPECT_EQ(Engine::kWarm, ExpectSame({copy, "env"}));
+    ASSERT_EQ(0, utimensat(AT_FDCWD, copy.c_str(), nullptr, 0));
+    ExpectSame({copy, "env"});
+  }
 }
 
 TEST_F(WarmTest, OtherVariablesAreAnotherTemplate) {
@@ -235,6 +268,36 @@ TEST_F(WarmTest, InheritedDescriptors) {
                 done.engine);
     }
   }
+}
+
+// The numbers that a parked process has for its own use.
+TEST_F(WarmTest, InheritedDescriptorsOfLowNumbers) {
+  cold_.reset();
+  warm_.reset();
+  const std::string path = dir_.File("file", "content");
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Command command;
+  command.inherit_fds = true;
+  int free_numbers = 0;
+  for (int number : {3, 4, 5}) {
+    Fd low;
+    if (fd.get() != number) {
+      if (fcntl(number, F_GETFD) == 0)
+        continue;  // It is not ours to take.
+      low.Reset(dup2(fd.get(), number));
+    }
+    ASSERT_EQ(0, fcntl(number, F_SETFD, 0));
+    ++free_numbers;
+    auto launcher = Make(Engine::kWarm);
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_EQ(0, lseek(fd.get(), 0, SEEK_SET));
+      Finished done =
+          Run(*launcher, {kProbe, "echo", std::to_string(number)}, command);
+      EXPECT_EQ("content", done.output) << number;
+      EXPECT_EQ(Engine::kWarm, done.engine);
+    }
+  }
+  EXPECT_GT(free_numbers, 0);
 }
 
 TEST_F(WarmTest, GroupOfTheLauncherStartsCold) {
