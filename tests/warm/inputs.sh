@@ -144,7 +144,13 @@ have rustc && {
 have go && {
   mkdir go && printf '%s\n' 'package main' 'import ("fmt"; "os")' \
     'func main() { fmt.Println(os.Args[1:], os.Getpid() > 1) }' > go/main.go
-  (cd go && HOME=${HOME:-$PWD} go build -o ../../programs/go-program main.go)
+  printf '%s\n' 'package main' '// #include <stdlib.h>' 'import "C"' \
+    'import ("fmt"; "os")' \
+    'func main() { fmt.Println(C.abs(-7), os.Args[1:], os.Getenv("HOME")) }' \
+    > go/cgo.go
+  (cd go && export HOME=${HOME:-$PWD} && for name in main cgo; do
+    go build -o ../../programs/go-$name $name.go
+  done)
 }
 have musl-gcc && musl-gcc -o ../programs/musl-program hello.c util.c
 have gcc && gcc -static -o ../programs/static-program hello.c util.c
