@@ -301,7 +301,7 @@ def command_demo(args: argparse.Namespace) -> None:
 
 def command_bench(args: argparse.Namespace) -> None:
     build = args.build_dir
-    steps = Steps(12)
+    steps = Steps(13)
     set_up("bench", build, args.ninja_source, steps)
     steps.next("musl's source")
     tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", build)
@@ -319,6 +319,7 @@ def command_bench(args: argparse.Namespace) -> None:
     report("commands of real projects", "corpus.py", "corpus", 0)
     report("ways to start a child", "start.py", "start", 2 * rounds)
     report("what a plan costs", "plan.py", "plan", 2 * rounds)
+    report("the way to the entry point", "launch_tax.py", "launch-tax", rounds)
     report("launch-bound builds: /bin/true", "edges.py", "edges", 6 * rounds)
     for compiler, to in {"clang": "musl", "gcc": "musl-gcc"}.items():
         what = f"real build: musl with {compiler}"

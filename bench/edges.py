@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measures launch-bound builds: edges of `/bin/true $out` and of a no-op.
+"""Measures launch-bound builds: edges of `/bin/true $out`, of a no-op and of
+`cmake -E true`.
 
 usage: edges.py --build-dir DIR [--rounds N] [--report FILE]
 
@@ -18,7 +19,7 @@ import measure
 
 SIZES = (1000, 10000)
 JOBS = 2
-TRUE, NOOP = "/bin/true", "noop"
+TRUE, NOOP, CMAKE = "/bin/true", "noop", "cmake -E true"
 
 
 class Contestant(NamedTuple):
@@ -108,7 +109,7 @@ def report(results: List[Result], load: float) -> str:
         for which in CONTESTANTS
     }
     lines = [
-        "# Launch-bound builds: edges of /bin/true and of a no-op",
+        "# Launch-bound builds: edges of /bin/true, of a no-op and of cmake -E true",
         "",
         "Question   What does Ninja need to start and collect jobs that do nothing?",
         "Answer     Ours against upstream's Ninja",
@@ -122,8 +123,8 @@ def report(results: List[Result], load: float) -> str:
     lines += [
         "",
         *env.header(load),
-        f"Method     `/bin/true $out`, and a dynamic C program with an empty main(); -j{JOBS},",
-        f"           no log to start from; {env.shell()};",
+        "Method     `/bin/true $out`, a dynamic C program with an empty main(), and",
+        f"           `cmake -E true $out`; -j{JOBS}, no log to start from; {env.shell()};",
         f"           {COLD}: ours with LAUNCHER_ENGINE=clone3, an exec for each job;",
         f"           {ALWAYS}: with LAUNCHER_SHELL=always too, a shell for each job;",
         f"           {counts} rounds after one that is not counted, interleaved;",
@@ -152,7 +153,8 @@ def main() -> None:
     build_dir = args.build_dir.resolve()
     try:
         results = [build(build_dir, size, rounds_of(size, args.rounds)) for size in SIZES]
-        results.append(build(build_dir, SIZES[0], args.rounds, NOOP))
+        for program in (NOOP, CMAKE):
+            results.append(build(build_dir, SIZES[0], args.rounds, program))
     except (measure.MeasureError, OSError) as error:
         sys.exit(f"edges.py: error: {error}")
     text = report(results, load)

@@ -3,6 +3,7 @@
 what is timed, what is compared, the statistics, and the reports."""
 
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import builds  # noqa: E402
 import edges  # noqa: E402
 import googletest  # noqa: E402
+import launch_tax  # noqa: E402
 import measure  # noqa: E402
 import musl  # noqa: E402
 import plan  # noqa: E402
@@ -249,6 +251,23 @@ class EdgesTest(Ninjas):
         for size in (" 1,000", "10,000"):
             self.assertIn(f"{size} edges of /bin/true: 2.00x less wall, 2.00x less CPU\n", text)
             self.assertIn(f"{size} edges of /bin/true: no difference shown in wall, no difference", text)
+
+
+class LaunchTaxTest(Scratch):
+    def test_program_ends_before_it_does_anything(self) -> None:
+        path = self.dir / "echo"
+        path.write_bytes(launch_tax.end_at_entry(Path("/bin/echo").read_bytes()))
+        path.chmod(0o755)
+        done = subprocess.run([str(path), "text"], stdout=subprocess.PIPE)
+        self.assertEqual((0, b""), (done.returncode, done.stdout))
+
+    def test_script_has_no_entry_point(self) -> None:
+        with self.assertRaises(measure.MeasureError):
+            launch_tax.end_at_entry(b"#!/bin/sh\n" + 100 * b" ")
+
+    def test_program_that_is_not_there_is_left_out(self) -> None:
+        with mock.patch.object(launch_tax, "find", return_value=Path("/nonexistent")):
+            self.assertFalse(launch_tax.make("clang", self.dir))
 
 
 class PlanTest(unittest.TestCase):
