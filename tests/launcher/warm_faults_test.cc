@@ -4,7 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -194,6 +196,49 @@ TEST_F(WarmFaultsTest, LauncherIsKilled) {
   ExpectOrphans(1);
 }
 
+// As under `strace -f`: children are traced already, so none can be parked.
+TEST_F(WarmFaultsTest, LauncherIsTraced) {
+  cold_.reset();
+  warm_.reset();
+  Pipe traced;
+  const pid_t host = fork();
+  if (host == 0) {
+    traced.write.Reset();
+    traced.Await();
+    alarm(kHang.count() / 1000);
+    bool good = true;
+    auto launcher = Make(Engine::kWarm);
+    for (int i = 0; good && i < 3; ++i) {
+      Finished done = Run(*launcher, {kProbe, "argv", "text"});
+      good = done.cause == Cause::kExited && done.code == 0 &&
+             done.output == std::string(kProbe) + "\ntext\n" &&
+             done.engine == Engine::kClone3;
+    }
+    launcher.reset();
+    _exit(good ? 0 : 1);
+  }
+  ASSERT_GT(host, 0);
+  if (ptrace(PTRACE_SEIZE, host, 0,
+             PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                 PTRACE_O_TRACECLONE) != 0) {
+    ASSERT_EQ(0, kill(host, SIGKILL));
+    ASSERT_EQ(host, waitpid(host, nullptr, 0));
+    GTEST_SKIP() << "this process may not trace its child";
+  }
+  traced.write.Reset();
+  int status = 0, ended = 0;
+  pid_t pid;
+  while ((pid = waitpid(-1, &status, __WALL)) > 0) {
+    if (pid == host && !WIFSTOPPED(status)) {
+      ended = status;
+    } else if (WIFSTOPPED(status)) {
+      const bool signalled = status >> 16 == 0;
+      ptrace(PTRACE_CONT, pid, 0, signalled ? WSTOPSIG(status) : 0);
+    }
+  }
+  EXPECT_TRUE(WIFEXITED(ended) && WEXITSTATUS(ended) == 0) << ended;
+}
+
 TEST_F(WarmFaultsTest, ParkedProcessIsStopped) {
   for (pid_t pid : Parked())
     ASSERT_EQ(0, kill(pid, SIGSTOP));
@@ -215,11 +260,43 @@ TEST_F(WarmFaultsTest, ProgramOrLibraryIsReplaced) {
     ExpectSame({program});
   EXPECT_NE(std::string::npos, Run(*warm_, {program}).output.find("parent"));
 
+  // A library that others have mapped can be written to; a program cannot.
+  ASSERT_EQ(0, truncate(library.c_str(), 100));
+  for (int i = 0; i < 2; ++i) {
+    Finished cold = Run(*cold_, {program}), warm = Run(*warm_, {program});
+    EXPECT_EQ(127, cold.code);
+    EXPECT_EQ(127, warm.code);
+    EXPECT_EQ(cold.output, warm.output);
+  }
+
   dir_.Program("new");
   fs::rename(dir_ / "new", program);
   for (int i = 0; i < 3; ++i)
     ExpectSame({program});
   EXPECT_EQ(program + "\n", Run(*warm_, {program}).output);
+}
+
+// In a mount namespace, so that the cache is a file of ours.
+TEST_F(WarmFaultsTest, CacheOfTheLoaderIsRewritten) {
+  cold_.reset();
+  warm_.reset();
+  constexpr char kCache[] = "/etc/ld.so.cache";
+  if (access(kCache, R_OK) != 0)
+    GTEST_SKIP() << "no " << kCache;
+  const std::string copy = dir_ / "cache";
+  std::filesystem::copy(kCache, copy);
+  InChild([&] {
+    if (unshare(CLONE_NEWNS) != 0)
+      GTEST_SKIP() << "no mount namespace: " << strerror(errno);
+    ASSERT_EQ(0, mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
+    ASSERT_EQ(0, mount(copy.c_str(), kCache, nullptr, MS_BIND, nullptr));
+    auto launcher = Make(Engine::kWarm);
+    EXPECT_EQ(Engine::kWarm, Run(*launcher, {kProbe}).engine);
+    ASSERT_EQ(0, utimensat(AT_FDCWD, copy.c_str(), nullptr, 0));
+    EXPECT_EQ(0, Run(*launcher, {kProbe}).code);
+    EXPECT_EQ(1u, launcher->statistics().warm_stale);
+    EXPECT_EQ(Engine::kWarm, Run(*launcher, {kProbe}).engine);
+  });
 }
 
 TEST_F(WarmFaultsTest, LibraryAppearsWhereItIsSearchedFirst) {
