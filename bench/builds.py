@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import env
 import measure
@@ -20,68 +20,40 @@ LOGS = (".ninja_log", ".ninja_deps")
 Samples = Dict[str, List[measure.Sample]]
 
 
+class Contestant(NamedTuple):
+    command: Sequence[str]
+    settings: Dict[str, str]
+
+
 class Builds:
     """All that `tree` does not hold on construction is a product."""
 
     def __init__(
-        self,
-        name: str,
-        build_dir: Path,
-        tree: Path,
-        targets: Sequence[str] = (),
-        contestants: Sequence[str] = (UPSTREAM, OURS),
+        self, name: str, build_dir: Path, tree: Path, contestants: Dict[str, Contestant]
     ) -> None:
-        self.contestants = tuple(contestants)
+        self.contestants = contestants
         self.name = name
-        self.bin = build_dir / "bin"
         self.tree = tree
-        self.targets = list(targets)
         self.log = build_dir / "logs" / f"{name.split()[0].lower()}.log"
         self.log.parent.mkdir(exist_ok=True)
-        self.jobs = len(os.sched_getaffinity(0))
-        self.engine = "?"
         self.configured = set(tree.rglob("*"))
         self.expected: Optional[Dict[str, str]] = None
-        self.commands = measure.commands(self.bin / OURS, tree, *self.targets)
-
-    def ninja(self, which: str, *arguments: str) -> List[str]:
-        return [str(self.bin / which.split()[0]), f"-j{self.jobs}", *arguments]
-
-    def warm_up(self, *targets: str) -> None:
-        """A few edges, unmeasured: says which engine is used, and warms the
-        disk cache for the compiler."""
-        self.clean()
-        done = subprocess.run(
-            self.ninja(OURS, "-d", "stats", *targets),
-            cwd=self.tree,
-            env=measure.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        if done.returncode != 0:
-            raise measure.MeasureError(done.stdout)
-        found = re.search(r"launcher: engine (\w+)", done.stdout)
-        if found:
-            self.engine = found.group(1)
 
     def run(self, rounds: int) -> Samples:
-        samples = measure.interleave(self.contestants, rounds, self.build)
+        samples = measure.interleave(list(self.contestants), rounds, self.build)
         self.clean()
         return samples
 
     def build(self, which: str, number: int) -> measure.Sample:
         self.clean()
         progress = Progress(f"round {number}, {which}")
-        command = self.ninja(which, *self.targets)
+        command, settings = self.contestants[which]
         sample = measure.run(
             command,
             self.tree,
             self.log,
             progress.show,
-            variables=measure.environment(**SETTINGS.get(which, {})),
+            variables=measure.environment(**settings),
         )
         progress.end(f"{sample.wall:.1f} s")
         self.compare(which)
@@ -122,6 +94,51 @@ class Builds:
                 f"the build with {which} differs from the first one in "
                 f"{len(different)} files:\n  " + "\n  ".join(different[:20])
             )
+
+
+class NinjaBuilds(Builds):
+    """Builds of a tree that has a build.ninja."""
+
+    def __init__(
+        self,
+        name: str,
+        build_dir: Path,
+        tree: Path,
+        targets: Sequence[str] = (),
+        contestants: Sequence[str] = (UPSTREAM, OURS),
+    ) -> None:
+        self.bin = build_dir / "bin"
+        self.jobs = len(os.sched_getaffinity(0))
+        self.engine = "?"
+        self.commands = measure.commands(self.bin / OURS, tree, *targets)
+        made = {
+            which: Contestant(self.ninja(which, *targets), SETTINGS.get(which, {}))
+            for which in contestants
+        }
+        super().__init__(name, build_dir, tree, made)
+
+    def ninja(self, which: str, *arguments: str) -> List[str]:
+        return [str(self.bin / which.split()[0]), f"-j{self.jobs}", *arguments]
+
+    def warm_up(self, *targets: str) -> None:
+        """A few edges, unmeasured: says which engine is used, and warms the
+        disk cache for the compiler."""
+        self.clean()
+        done = subprocess.run(
+            self.ninja(OURS, "-d", "stats", *targets),
+            cwd=self.tree,
+            env=measure.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        if done.returncode != 0:
+            raise measure.MeasureError(done.stdout)
+        found = re.search(r"launcher: engine (\w+)", done.stdout)
+        if found:
+            self.engine = found.group(1)
 
     # --- what came of it
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import env
 import measure
 import musl
-from builds import COLD, OURS, UPSTREAM, Builds
+from builds import COLD, OURS, UPSTREAM, NinjaBuilds
 
 COMPILERS = ("clang", "gcc")
 
@@ -32,7 +32,7 @@ def main() -> None:
         musl.clean(tree)
         # For a demo two are enough.
         contestants = (UPSTREAM, OURS, COLD) if args.report else (UPSTREAM, OURS)
-        builds = Builds("musl 1.2.3", build_dir, tree, contestants=contestants)
+        builds = NinjaBuilds("musl 1.2.3", build_dir, tree, contestants=contestants)
         builds.warm_up("obj/src/internal/version.h", "lib/crt1.o")
         samples = builds.run(args.rounds)
     except (measure.MeasureError, RuntimeError, OSError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import env
 import measure
-from builds import UPSTREAM, Builds
+from builds import UPSTREAM, NinjaBuilds
 
 # Where the distribution's package puts it.
 SOURCE = Path("/usr/src/googletest")
@@ -57,7 +57,7 @@ def main() -> None:
         configure(source, tree, build_dir / "bin" / UPSTREAM, log)
         version = found(r"GOOGLETEST_VERSION ([\d.]+)", source / "CMakeLists.txt")
         compiler = found(r"^CMAKE_CXX_COMPILER:\w+=(.*)$", tree / "CMakeCache.txt")
-        builds = Builds(f"GoogleTest {version}", build_dir, tree, ["all"])
+        builds = NinjaBuilds(f"GoogleTest {version}", build_dir, tree, ["all"])
         builds.warm_up("gtest_main")
         samples = builds.run(args.rounds)
     except (measure.MeasureError, OSError) as error:

@@ -188,7 +188,7 @@ class Ninjas(Scratch):
 class BuildsTest(Ninjas):
     def test_each_build_starts_from_the_configured_tree(self) -> None:
         before = self.files()
-        made = builds.Builds("x", self.dir, self.tree)
+        made = builds.NinjaBuilds("x", self.dir, self.tree)
         made.warm_up()
         samples = made.run(2)  # The script fails where new/ is left.
         self.assertEqual(before, self.files())
@@ -202,17 +202,17 @@ class BuildsTest(Ninjas):
     def test_another_content_is_an_error(self) -> None:
         self.ninja("ninja", "echo other > sub/a.o; mkdir new; echo b > new/b.o")
         with self.assertRaisesRegex(measure.MeasureError, "in 1 files:\n  sub/a.o"):
-            builds.Builds("x", self.dir, self.tree).run(1)
+            builds.NinjaBuilds("x", self.dir, self.tree).run(1)
 
     def test_missing_product_is_an_error(self) -> None:
         self.ninja("ninja", "echo a > sub/a.o")
         with self.assertRaisesRegex(measure.MeasureError, "new/b.o"):
-            builds.Builds("x", self.dir, self.tree).run(1)
+            builds.NinjaBuilds("x", self.dir, self.tree).run(1)
 
     def test_ninja_without_the_tool_is_an_error(self) -> None:
         (self.dir / "bin/ninja").write_text("#!/bin/sh\necho 'unknown tool'; exit 1\n")
         with self.assertRaisesRegex(measure.MeasureError, "unknown tool\nninja -t launch failed"):
-            builds.Builds("x", self.dir, self.tree)
+            builds.NinjaBuilds("x", self.dir, self.tree)
 
     def test_googletest_that_is_not_there_is_an_error(self) -> None:
         with self.assertRaisesRegex(measure.MeasureError, "apt-get install googletest"):
