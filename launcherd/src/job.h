@@ -86,8 +86,9 @@ struct Job {
   std::shared_ptr<warm::WarmProcess> warm;  ///< Until its report is taken.
   std::shared_ptr<warm::WarmProcess> ended_with;  ///< Then until it is reaped.
   uint32_t report = 0;                            ///< Index of its report.
-  std::vector<Fd> given;  ///< Its own descriptors, until it has been cloned.
-  bool cold = false;      ///< Not to be tried again.
+  std::vector<Fd> given;   ///< Its own descriptors, until it has been cloned.
+  bool cold = false;       ///< Not to be tried again.
+  bool warm_only = false;  ///< Command::warm_only.
 
   Timeline times;
   std::array<Timeline::TimePoint, kTimers> timers = {};  ///< Zero: not set.

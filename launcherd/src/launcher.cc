@@ -219,6 +219,18 @@ Result<int> Launcher::PollFd() {
   return fd;
 }
 
+Result<Fd> Launcher::OpenPidfd(ChildId id) {
+  Job* job = impl_->Find(static_cast<uint64_t>(id));
+  if (!job || job->pid <= 0 || job->reaped)
+    return Error{ESRCH, "pidfd_open",
+                 std::to_string(static_cast<uint64_t>(id))};
+  // Not reaped yet: the pid is its own.
+  Fd fd(static_cast<int>(sys::PidfdOpen(job->pid)));
+  if (!fd)
+    return Error{-fd.get(), "pidfd_open", std::to_string(job->pid)};
+  return fd;
+}
+
 Result<void> Launcher::Kill(ChildId id, int signal) {
   impl_->CollectThreads();  // What has started gets its signal now.
   Job* job = impl_->Find(static_cast<uint64_t>(id));

@@ -67,8 +67,9 @@ void Launcher::Impl::ReleaseLine(Job* job) {
 /// The launch of the shell itself.
 Result<Launcher::Impl::Block> Launcher::Impl::StoreShell(
     const char* line, const Command& command) {
-  if (!command.argv.empty() || command.path)
-    return Error{EINVAL, "command", "a command line and argv or path"};
+  if (!command.argv.empty() || command.path || command.warm_only)
+    return Error{EINVAL, "command",
+                 "a command line and argv, path or warm_only"};
   const char* argv[] = {"/bin/sh", "-c", line};
   Command shell_command = command;
   shell_command.argv = argv;

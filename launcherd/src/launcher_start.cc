@@ -148,6 +148,7 @@ Job* Launcher::Impl::AddJob(const Command& command, TimePoint requested) {
   job->id = next_id++;
   job->group = command.group;
   job->output_cap = command.output_cap;
+  job->warm_only = command.warm_only;
   job->timeout = command.timeout;
   job->tag = command.tag;
   job->times.requested = requested;
@@ -310,6 +311,8 @@ Result<void> Launcher::Impl::RunEngine(Job* job, std::vector<Fd> given,
   bool want_pidfd = late.empty() && !pidfd_refused;
   if (StartWarm(job, &given))
     return {};
+  if (job->warm_only)
+    return Error{ENOTSUP, "warm", block->child.plan.path};
   job->engine = engine->kind();
 
   if (engine->blocks()) {

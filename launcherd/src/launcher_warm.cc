@@ -125,6 +125,11 @@ void Launcher::Impl::StartCold(Job* job) {
   --statistics.warm_launches;
   job->cold = true;
   job->state = Job::State::kWaiting;
+  if (job->warm_only) {
+    job->given.clear();
+    OnNotStarted(job, {ENOTSUP, "warm", job->block->child.plan.path});
+    return;
+  }
   job->had_others = AnyRunning();
   bool refused = false;
   Result<void> started =

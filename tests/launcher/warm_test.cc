@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -370,6 +371,69 @@ TEST_F(WarmTest, ScriptAndStaticAndSetIdAreNeverParked) {
   ASSERT_EQ(0, chmod(copy.c_str(), 04755));
   EXPECT_EQ(Engine::kClone3, ExpectSame({copy, "argv"}));
   EXPECT_EQ("it is set-user-ID or set-group-ID", Never(copy));
+}
+
+TEST_F(WarmTest, OnlyWarmIsRefusedUntilThereIsAParkedProcess) {
+  Launcher::Options options;
+  options.warm_least = std::chrono::microseconds(0);
+  auto launcher = std::move(Launcher::Create(std::move(options)).value());
+  auto poll_fd = launcher->PollFd();
+  ASSERT_TRUE(poll_fd.ok());
+  Command command;
+  command.warm_only = true;
+  int refused = 0;
+  auto started = Start(*launcher, {kProbe, "argv"}, command);
+  for (; !started.ok(); started = Start(*launcher, {kProbe, "argv"}, command)) {
+    ASSERT_EQ(ENOTSUP, started.error().code);
+    ASSERT_STREQ("warm", started.error().step);
+    ASSERT_EQ(0U, launcher->children());
+    if (static_cast<uint64_t>(++refused) > options.warm_after) {
+      // It is being parked.
+      pollfd readable = {poll_fd.value(), POLLIN, 0};
+      ASSERT_EQ(1, poll(&readable, 1, 60'000));
+      ASSERT_FALSE(launcher->Wait(std::chrono::milliseconds(0)).ok());
+    }
+  }
+  EXPECT_LT(4, refused);
+  Finished done = Finish(*launcher);
+  EXPECT_EQ(Engine::kWarm, done.engine);
+  EXPECT_EQ(std::string(kProbe) + "\n", done.output);
+  EXPECT_EQ(static_cast<uint64_t>(0), launcher->statistics().failed);
+}
+
+TEST_F(WarmTest, OnlyWarmIsNotStartedWhereTheParkedProcessIsKilled) {
+  Run(*warm_, {kProbe, "argv"});
+  for (pid_t pid : Parked())
+    kill(pid, SIGKILL);
+  Command command;
+  command.warm_only = true;
+  auto started = Start(*warm_, {kProbe, "argv"}, command);
+  if (started.ok()) {
+    Finished done = Finish(*warm_);
+    EXPECT_EQ(Cause::kNotStarted, done.cause);
+    EXPECT_EQ(ENOTSUP, done.error.code);
+  } else {
+    EXPECT_EQ(ENOTSUP, started.error().code);
+  }
+  EXPECT_EQ(EINVAL, warm_->SpawnLine("true", command).error().code);
+}
+
+TEST_F(WarmTest, PidfdIsOfTheJob) {
+  int ends[2];
+  ASSERT_EQ(0, pipe2(ends, O_CLOEXEC));
+  Fd input(ends[0]), writer(ends[1]);
+  Command command;
+  command.in = Stdio::FromFd(input.get());
+  auto started = Start(*warm_, {kProbe, "wait", "0"}, command);
+  ASSERT_TRUE(started.ok());
+  auto pidfd = warm_->OpenPidfd(started.value());
+  ASSERT_TRUE(pidfd.ok()) << pidfd.error().ToString();
+  pollfd ended = {pidfd.value().get(), POLLIN, 0};
+  EXPECT_EQ(0, poll(&ended, 1, 0));
+  writer.Reset();
+  EXPECT_EQ(Cause::kExited, Finish(*warm_).cause);
+  EXPECT_EQ(1, poll(&ended, 1, 60'000));
+  EXPECT_EQ(ESRCH, warm_->OpenPidfd(started.value()).error().code);
 }
 
 }  // namespace

@@ -140,6 +140,12 @@ struct Command {
   Group group = Group::kOwn;
   pid_t pgid = 0;  ///< For kJoin. No such group: EPERM, step "setpgid".
 
+  /// Start it as a clone of a parked process or not at all. Where there is none
+  /// that can do it, Spawn() gives ENOTSUP, step "warm", and has counted the
+  /// use, so that the program becomes worth one; a parked process that fails at
+  /// it ends the launch as kNotStarted with the same error. Not for lines.
+  bool warm_only = false;
+
   /// Bytes kept of each captured stream; what comes after is read and counted,
   /// so that the child does not block, and dropped.
   size_t output_cap = SIZE_MAX;

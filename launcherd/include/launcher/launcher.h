@@ -271,7 +271,8 @@ class Launcher {
   /// Descriptors that `command` names are kept by the launcher until the line
   /// has ended: who waits for the end of file of such a pipe must call Wait().
   ///
-  /// Errors: as Spawn(), about the shell; EINVAL if argv or path are set.
+  /// Errors: as Spawn(), about the shell; EINVAL if argv, path or warm_only are
+  /// set.
   Result<ChildId> SpawnLine(const char* line, const Command& command);
 
   /// Why SpawnLine() would use the shell, empty if it would not. Starts
@@ -296,6 +297,12 @@ class Launcher {
   /// Launcher's and the same; not to be read from or changed.
   /// Errors: EMFILE, ENFILE, ENOMEM (step "timerfd_create").
   Result<int> PollFd();
+
+  /// A new descriptor of the process of a child, pidfd_open(2): for others to
+  /// signal it by, and to see its end. Errors: ESRCH, no such child, or it has
+  /// no process yet or any more; ENOSYS, EPERM, EMFILE, ... (step
+  /// "pidfd_open").
+  Result<Fd> OpenPidfd(ChildId id);
 
   /// Sends `signal` to the whole process group of the child, or to the child
   /// alone if it has none of its own. A command that still waits to be started
