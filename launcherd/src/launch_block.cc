@@ -65,6 +65,8 @@ ChildStep::Kind StepKind(Action::Kind kind) {
       return ChildStep::Kind::kFchdir;
     case Action::Kind::kCloseRange:
       return ChildStep::Kind::kCloseRange;
+    case Action::Kind::kSignalIgnore:
+      return ChildStep::Kind::kSignalIgnore;
     case Action::Kind::kSignalMask:  // Part of the plan, not a step.
     case Action::Kind::kSignalDefault:
       break;
@@ -165,9 +167,9 @@ Result<void> LaunchBlock::AddAction(const Action& action) {
     child.plan.mask = sys::ToKernel(action.signals);
     return {};
   }
-  bool has_fd = action.fd >= 0 ||
-                (action.kind == Kind::kOpen && action.fd == AT_FDCWD) ||
-                action.kind == Kind::kSignalDefault;
+  bool has_fd =
+      action.fd >= 0 || (action.kind == Kind::kOpen && action.fd == AT_FDCWD) ||
+      action.kind == Kind::kSignalDefault || action.kind == Kind::kSignalIgnore;
   bool needs_newfd = action.kind == Kind::kDup2 || action.kind == Kind::kOpen;
   if (!has_fd || (needs_newfd && action.newfd < 0))
     return Invalid("a negative descriptor in an action");
@@ -186,7 +188,7 @@ Result<void> LaunchBlock::AddAction(const Action& action) {
   step.flags = action.flags;
   step.mode = action.mode;
   step.path = action.path ? Copy(action.path) : nullptr;
-  if (action.kind == Kind::kSignalDefault)
+  if (action.kind == Kind::kSignalDefault || action.kind == Kind::kSignalIgnore)
     step.signals = sys::ToKernel(action.signals);
   actions_.push_back(step);
   return {};

@@ -53,6 +53,7 @@ bool Launcher::Impl::StartWarm(Job* job, std::vector<Fd>* given) {
   job->state = Job::State::kStarting;
   job->engine = Engine::kWarm;
   ++statistics.warm_launches;
+  statistics.warm_saved += job->warm->parked().loader_cpu;
   SetTimeout(job);
   if (!job->warm->watched) {
     job->warm->watched = true;
@@ -121,8 +122,9 @@ void Launcher::Impl::AwaitAnswer(uint64_t id) {
 /// Starts a job again that a parked process has not started.
 void Launcher::Impl::StartCold(Job* job) {
   job->warm->FreeReport(job->report);
-  job->warm.reset();
   --statistics.warm_launches;
+  statistics.warm_saved -= job->warm->parked().loader_cpu;
+  job->warm.reset();
   job->cold = true;
   job->state = Job::State::kWaiting;
   if (job->warm_only) {

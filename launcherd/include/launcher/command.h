@@ -52,6 +52,7 @@ struct Action {
     kCloseRange,     ///< close_range(fd, newfd, flags)
     kSignalMask,     ///< the program starts with the mask `signals`
     kSignalDefault,  ///< SIG_DFL for each member of `signals`
+    kSignalIgnore,   ///< SIG_IGN for each member of `signals`
   };
   Kind kind;
   int fd = -1;
@@ -95,6 +96,10 @@ struct Action {
   }
   static Action SignalDefault(const sigset_t& set) {
     return {.kind = Kind::kSignalDefault, .signals = set};
+  }
+  /// Not with the posix_spawn engine: ENOTSUP.
+  static Action SignalIgnore(const sigset_t& set) {
+    return {.kind = Kind::kSignalIgnore, .signals = set};
   }
 };
 

@@ -142,7 +142,10 @@ struct Statistics {
   uint64_t lines = 0;               ///< Accepted by SpawnLine().
   uint64_t shells = 0;              ///< Of these, run by the shell.
   uint64_t warm_launches = 0;       ///< By a clone of a parked process.
-  uint64_t warm_parked = 0;         ///< Processes that were parked.
+  std::chrono::nanoseconds warm_saved{};  ///< CPU time of the loads that they
+                                          ///< did without, as measured when
+                                          ///< the processes were parked.
+  uint64_t warm_parked = 0;               ///< Processes that were parked.
   uint64_t warm_stale = 0;        ///< Of these, given up since a file that they
                                   ///< were loaded from, or something that this
                                   ///< process hands down, has changed.
