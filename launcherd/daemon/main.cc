@@ -1,14 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include <string.h>
+
 #include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "inspect.h"
+#include "wrapper.h"
 
 namespace {
 
 constexpr int kUsage = 2;
+
+bool IsSubcommand(const CLI::App& app, const std::string& word) {
+  for (const CLI::App* each :
+       app.get_subcommands([](const CLI::App*) { return true; }))
+    if (each->get_name() == word)
+      return true;
+  return false;
+}
+
+/// `launcherd [--stats] [--] COMMAND [ARG...]`: not for the parser of options,
+/// because all of COMMAND is its own. Null: something else.
+char** FindCommand(const CLI::App& app, char** argv, bool* stats) {
+  char** at = argv + (argv[0] != nullptr);
+  for (; *at && strcmp(*at, "--stats") == 0; ++at)
+    *stats = true;
+  if (*at && strcmp(*at, "--") == 0)
+    return at[1] ? at + 1 : nullptr;
+  if (!*at || **at == '-' || (!*stats && IsSubcommand(app, *at)))
+    return nullptr;
+  return at;
+}
 
 }  // namespace
 
@@ -17,6 +41,12 @@ int main(int argc, char** argv) {
                "launcherd");
   app.set_version_flag("--version", LAUNCHERD_VERSION);
   app.require_subcommand(1);
+  app.footer(
+      "launcherd [--stats] [--] COMMAND [ARG...]\n"
+      "COMMAND is a build tool, such as make -j8. It runs as without "
+      "launcherd, but\nprograms that it starts often are started from warm "
+      "templates. --stats: tells\nafterwards what was started how. See "
+      "launcherd(1).");
 
   int runs = 20;
   CLI::App* inspect = app.add_subcommand(
@@ -33,6 +63,9 @@ int main(int argc, char** argv) {
   // What follows the program is its own.
   inspect->positionals_at_end();
 
+  bool stats = false;
+  if (char** command = FindCommand(app, argv, &stats))
+    return launcherd::Wrap(command, stats);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

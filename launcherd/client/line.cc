@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "make_line.h"
+#include "real_shell.h"
+
+namespace launcher {
+
+namespace {
+
+using sys::Arg;
+using sys::Raw;
+using Kind = PlanToken::Kind;
+
+/// Whether /bin/sh is dash, by name, as SystemShell::Detect() has it.
+bool ShellIsDash() {
+  char target[64];
+  ssize_t size = readlink("/bin/sh", target, sizeof(target));
+  std::string_view name(target, size > 0 ? static_cast<size_t>(size) : 0);
+  if (name != "dash" && name != "/bin/dash" && name != "/usr/bin/dash")
+    return false;
+  struct stat file;
+  return fstatat(AT_FDCWD, name[0] == '/' ? "/usr/bin/dash" : "/bin/dash",
+                 &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISREG(file.st_mode);
+}
+
+/// The kernel's struct sigaction.
+struct KernelSigaction {
+  void (*handler)(int);
+  unsigned long flags;
+  void (*restorer)();
+  sys::KernelSigset mask;
+};
+
+bool IgnoresChildren() {
+  KernelSigaction action = {};
+  return Raw(SYS_rt_sigaction, SIGCHLD, 0, Arg(&action), sizeof(action.mask)) !=
+             0 ||
+         action.handler == SIG_IGN || (action.flags & SA_NOCLDWAIT);
+}
+
+/// Whether a file that opening it has made can be opened once more, by a shell
+/// that comes in after that.
+bool MayBeOpenedAgain() {
+  long umask = Raw(SYS_umask, 077);
+  Raw(SYS_umask, umask);
+  return (umask & 0600) == 0;
+}
+
+sys::KernelSigset CurrentMask() {
+  sys::KernelSigset mask = 0;
+  Raw(SYS_rt_sigprocmask, SIG_BLOCK, 0, Arg(&mask), sizeof(mask));
+  return mask;
+}
+
+}  // namespace
+
+const char* Environment(const char* name) {
+  for (char** entry = invocation.envp; *entry; ++entry) {
+    size_t same = 0;
+    while (name[same] && (*entry)[same] == name[same])
+      ++same;
+    if (!name[same] && (*entry)[same] == '=')
+      return *entry + same + 1;
+  }
+  return nullptr;
+}
+
+bool Line::Read(const char* text, bool from_make) {
+  return (from_make && ReadSimple(text)) || ReadPlan(text);
+}
+
+bool Line::ReadSimple(const char* text) {
+  if (const char* blanks = Environment("IFS"))
+    for (; *blanks; ++blanks)
+      if (!strchr(" \t\n", *blanks))
+        return false;
+  const size_t size = strlen(text);
+  program_.argv.resize(size / 2 + 2);
+  size_t count = ReadMakeLine(text, new char[size + 1], program_.argv.data());
+  if (count == 0)
+    return false;
+  program_.argv.resize(count + 1);
+  for (char** entry = invocation.envp; *entry; ++entry)
+    program_.envp.push_back(*entry);
+  program_.envp.push_back(nullptr);
+  program_.mask = CurrentMask();
+  // Not found: the shell says so.
+  if (!FindProgram(Environment("PATH")))
+    RunRealShell();
+  return true;
+}
+
+bool Line::ReadPlan(const char* text) {
+  if (!ShellIsDash() || IgnoresChildren())
+    return false;
+  const size_t size = strlen(text);
+  char* words = new char[size + 1];
+  std::vector<PlanToken> tokens(64);
+  CommandLine read;
+  while ((read = ReadCommandLine(text, size, Shell::kDash, words, tokens.data(),
+                                 tokens.size()))
+             .verdict == CommandLine::Verdict::kNoRoom)
+    tokens.resize(4 * tokens.size());
+  if (read.verdict != CommandLine::Verdict::kPlan ||
+      !environment_.Start(Shell::kDash, invocation.envp, {}).empty())
+    return false;
+  tokens.resize(read.token_count);
+
+  program_ = {.in_shell = true};
+  assignments_.clear();
+  for (const PlanToken& token : tokens)
+    if (!StoreToken(token))
+      return false;
+  if (program_.argv.empty())
+    Exit(0);
+  program_.argv.push_back(nullptr);
+  const char* search_path = environment_.Value("PATH");
+  if (!FindProgram(search_path))
+    return false;
+  environment_.Export(assignments_, program_.place, program_.path,
+                      &program_.envp);
+  return true;
+}
+
+/// False: not a line of one program.
+bool Line::StoreToken(const PlanToken& token) {
+  if (token.kind != Kind::kStatus && token.kind != Kind::kChangeDir)
+    program_.place.in_list |= token.kind == Kind::kAnd;
+  switch (token.kind) {
+    case Kind::kAnd:
+      return program_.argv.empty();
+    case Kind::kStatus:
+      // Behind a program it would be the status of the line.
+      if (!program_.argv.empty())
+        return false;
+      if (token.number != 0)
+        Exit(static_cast<int>(token.number));
+      return true;
+    case Kind::kChangeDir:
+      environment_.ChangeDir(token.text);
+      program_.steps.push_back(
+          {.kind = ChildStep::Kind::kChdir, .path = environment_.dir()});
+      return true;
+    case Kind::kAssignment:
+      assignments_.push_back(token.text);
+      return true;
+    case Kind::kWord:
+      program_.argv.push_back(const_cast<char*>(token.text));
+      return true;
+    case Kind::kOpen:
+      program_.place.redirected = true;
+      program_.steps.push_back({.kind = ChildStep::Kind::kOpen,
+                                .fd = AT_FDCWD,
+                                .newfd = token.fd,
+                                .flags = token.flags,
+                                .mode = 0666,
+                                .path = token.text});
+      return MayBeOpenedAgain();
+    case Kind::kDup:
+      program_.place.redirected = true;
+      program_.steps.push_back({.kind = ChildStep::Kind::kDup2,
+                                .fd = static_cast<int>(token.number),
+                                .newfd = token.fd});
+      return true;
+    case Kind::kExec:
+      return false;
+  }
+  return false;
+}
+
+/// As execvp(3) and the shells agree on it: entries that are absolute, and no
+/// file on the way that may not be executed.
+bool Line::FindProgram(const char* search_path) {
+  const char* name = program_.argv[0];
+  if (strchr(name, '/')) {
+    program_.path = name;
+    return true;
+  }
+  if (!search_path || !*name)
+    return false;
+  for (const char* entry = search_path;;) {
+    const char* end = strchrnul(entry, ':');
+    if (*entry != '/' || end[-1] == '/' ||
+        memchr(entry, '%', static_cast<size_t>(end - entry)))
+      return false;
+    program_.path.assign(entry, static_cast<size_t>(end - entry));
+    program_.path.append("/").append(name);
+    struct stat file;
+    if (stat(program_.path.c_str(), &file) == 0)
+      return S_ISREG(file.st_mode) &&
+             Raw(SYS_faccessat2, AT_FDCWD, Arg(program_.path.c_str()), X_OK,
+                 AT_EACCESS) == 0;
+    if ((errno != ENOENT && errno != ENOTDIR) || !*end)
+      return false;
+    entry = end + 1;
+  }
+}
+
+}  // namespace launcher

@@ -1,0 +1,28 @@
+// The way out that is always right: /bin/sh takes this process over, with the
+// arguments and the environment that it was started with.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHER_CLIENT_REAL_SHELL_H_
+#define LAUNCHER_CLIENT_REAL_SHELL_H_
+
+namespace launcher {
+
+/// What this process was started with; set by its entry point.
+struct Invocation {
+  char** argv = nullptr;
+  char** envp = nullptr;
+};
+extern Invocation invocation;
+
+/// argv[0] becomes "/bin/sh", the rest stays. If there is no shell: exit 127.
+[[noreturn]] void RunRealShell();
+
+[[noreturn]] void Exit(int status);
+
+/// Writes "launcher-sh: ..." to standard error: the texts, up to a null.
+void Complain(const char* const* texts);
+
+}  // namespace launcher
+
+#endif  // LAUNCHER_CLIENT_REAL_SHELL_H_

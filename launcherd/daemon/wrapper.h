@@ -1,0 +1,17 @@
+// launcherd COMMAND: runs a build and is its fork server meanwhile.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef LAUNCHERD_DAEMON_WRAPPER_H_
+#define LAUNCHERD_DAEMON_WRAPPER_H_
+
+namespace launcherd {
+
+/// Runs `argv` (with a null at the end) and ends as it ended: returns its exit
+/// status, or dies of its signal. 127: not found, 126: it cannot be executed.
+/// `stats`: tells on standard error what was launched how.
+int Wrap(char** argv, bool stats);
+
+}  // namespace launcherd
+
+#endif  // LAUNCHERD_DAEMON_WRAPPER_H_
