@@ -95,6 +95,7 @@ struct Launcher::Impl {
   Result<void> UseWarm();
   bool WatchProcess(const WarmPointer& process);
   bool StartWarm(Job* job, std::vector<Fd>* given);
+  std::string WhyNeverWarm(const LaunchBlock& block);
   void OnWarmEvent(uint64_t id);
   void OnWarmTimer(uint64_t id);
   void AwaitAnswer(uint64_t id);

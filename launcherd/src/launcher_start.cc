@@ -311,8 +311,12 @@ Result<void> Launcher::Impl::RunEngine(Job* job, std::vector<Fd> given,
   bool want_pidfd = late.empty() && !pidfd_refused;
   if (StartWarm(job, &given))
     return {};
-  if (job->warm_only)
-    return Error{ENOTSUP, "warm", block->child.plan.path};
+  if (job->warm_only) {
+    std::string never = WhyNeverWarm(*block);
+    if (never.empty())
+      return Error{ENOTSUP, "warm", block->child.plan.path};
+    return Error{EPERM, "warm", std::move(never)};
+  }
   job->engine = engine->kind();
 
   if (engine->blocks()) {

@@ -62,6 +62,11 @@ bool Launcher::Impl::StartWarm(Job* job, std::vector<Fd>* given) {
   return true;
 }
 
+/// Empty if it may yet come to that.
+std::string Launcher::Impl::WhyNeverWarm(const LaunchBlock& block) {
+  return templates ? templates->WhyNever(block) : "warm templates are off";
+}
+
 void Launcher::Impl::OnWarmEvent(uint64_t id) {
   auto found = warm_processes.find(id);
   if (found == warm_processes.end())

@@ -418,6 +418,19 @@ TEST_F(WarmTest, OnlyWarmIsNotStartedWhereTheParkedProcessIsKilled) {
   EXPECT_EQ(EINVAL, warm_->SpawnLine("true", command).error().code);
 }
 
+TEST_F(WarmTest, OnlyWarmSaysWhatWillNeverBe) {
+  Command command;
+  command.warm_only = true;
+  auto started = Start(*cold_, {kProbe, "argv"}, command);
+  EXPECT_EQ(EPERM, started.error().code);
+  EXPECT_EQ("warm templates are off", started.error().object);
+  started = Start(*warm_, {kHold}, command);
+  EXPECT_EQ(EPERM, started.error().code);
+  EXPECT_EQ(Never(kHold), started.error().object);
+  command.group = Command::Group::kInherit;
+  EXPECT_EQ(EPERM, Start(*warm_, {kProbe, "argv"}, command).error().code);
+}
+
 TEST_F(WarmTest, PidfdIsOfTheJob) {
   int ends[2];
   ASSERT_EQ(0, pipe2(ends, O_CLOEXEC));

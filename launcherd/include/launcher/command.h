@@ -147,8 +147,9 @@ struct Command {
 
   /// Start it as a clone of a parked process or not at all. Where there is none
   /// that can do it, Spawn() gives ENOTSUP, step "warm", and has counted the
-  /// use, so that the program becomes worth one; a parked process that fails at
-  /// it ends the launch as kNotStarted with the same error. Not for lines.
+  /// use, so that the program becomes worth one, or EPERM with the reason if it
+  /// never will; a parked process that fails at it ends the launch as
+  /// kNotStarted with ENOTSUP. Not for lines.
   bool warm_only = false;
 
   /// Bytes kept of each captured stream; what comes after is read and counted,

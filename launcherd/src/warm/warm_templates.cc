@@ -48,6 +48,12 @@ bool SameLimit(const Program& program, const ChildPlan& plan) {
            program.fd_limit.rlim_max == plan.fd_limit.rlim_max));
 }
 
+/// A clone leaves the group of its parked process by a step of its own.
+bool CanBeAsked(const LaunchBlock& block) {
+  return block.child.plan.path[0] == '/' &&
+         block.group != Command::Group::kInherit;
+}
+
 }  // namespace
 
 /// What the thread does.
@@ -140,11 +146,18 @@ WarmTemplates::Entry* WarmTemplates::FindEntry(const LaunchBlock& block,
   return &entries_.front();
 }
 
+std::string WarmTemplates::WhyNever(const LaunchBlock& block) {
+  if (!CanBeAsked(block))
+    return "its path is relative, or it stays in the launcher's group";
+  EnvironmentMatch match;
+  return FindEntry(block, &match)->never;
+}
+
 WarmTemplates::ProcessPointer WarmTemplates::Find(const LaunchBlock& block,
                                                   Message* message) {
-  const ChildPlan& plan = block.child.plan;
-  if (plan.path[0] != '/' || block.group == Command::Group::kInherit)
+  if (!CanBeAsked(block))
     return nullptr;
+  const ChildPlan& plan = block.child.plan;
   EnvironmentMatch match;
   Entry* entry = FindEntry(block, &match);
   ++entry->uses;

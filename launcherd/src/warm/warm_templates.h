@@ -49,6 +49,9 @@ class WarmTemplates {
   /// the engine kWarm it parks now, and waits for that.
   ProcessPointer Find(const LaunchBlock& block, Message* message);
 
+  /// Why Find() will never give a process for it; empty: it may.
+  std::string WhyNever(const LaunchBlock& block);
+
   /// Takes over what has been parked.
   void Collect();
 
