@@ -43,12 +43,13 @@ sys::KernelSigset ForwardedSet() {
 
 struct Server {
   std::string_view path;
+  std::string_view hints;  ///< The number of the descriptor.
   pid_t pid = 0;
   const char* cookie = nullptr;
   bool counts = false;
 };
 
-/// /proc/PID/fd/N:COOKIE[:stats]
+/// /proc/PID/fd/N,M:COOKIE[:stats]
 bool FindServer(Server* server) {
   const char* value = Environment(kServerVariable);
   if (!value)
@@ -59,12 +60,29 @@ bool FindServer(Server* server) {
   if (colon == text.npos || colon >= 64 || !text.starts_with(kProc) ||
       text.size() < colon + 1 + kCookieSize)
     return false;
-  server->path = text.substr(0, colon);
+  size_t comma = text.find(',');
+  if (comma >= colon)
+    return false;
+  server->path = text.substr(0, comma);
+  server->hints = text.substr(comma + 1, colon - comma - 1);
   for (size_t at = kProc.size(); text[at] >= '0' && text[at] <= '9'; ++at)
     server->pid = server->pid * 10 + (text[at] - '0');
   server->cookie = value + colon + 1;
   server->counts = text.substr(colon + 1 + kCookieSize) == ":stats";
   return true;
+}
+
+/// Whether asking it for this program would be in vain.
+bool HintsAt(const Server& server, const char* program) {
+  std::string link(server.path.substr(0, server.path.rfind('/') + 1));
+  link.append(server.hints);
+  long fd = Raw(SYS_openat, AT_FDCWD, Arg(link.c_str()),
+                O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+  const uint32_t bit = HintBit(program);
+  unsigned char byte = 0;
+  long got = Raw(SYS_pread64, fd, Arg(&byte), 1, bit / 8);
+  Raw(SYS_close, fd);
+  return got == 1 && (byte >> bit % 8 & 1);
 }
 
 /// A connection to it, or a negative number.
@@ -284,7 +302,8 @@ JobEnd AwaitJob(int socket, int signals) {
 
 JobEnd RunByServer(const Program& program) {
   Server server;
-  if (program.path[0] != '/' || !FindServer(&server))
+  if (program.path[0] != '/' || !FindServer(&server) ||
+      (!server.counts && HintsAt(server, program.path.c_str())))
     return {};
   std::vector<int> descriptors;
   std::string message;

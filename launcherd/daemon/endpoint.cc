@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -49,7 +50,16 @@ Result<std::string> MakeCookie() {
 
 std::string Endpoint::Name() const {
   return "/proc/" + std::to_string(getpid()) + "/fd/" +
-         std::to_string(file.get()) + ":" + cookie;
+         std::to_string(file.get()) + "," + std::to_string(hints.get()) + ":" +
+         cookie;
+}
+
+void Endpoint::Hint(const char* program) const {
+  const uint32_t bit = launcher::HintBit(program);
+  unsigned char byte = 0;
+  (void)!pread(hints.get(), &byte, 1, bit / 8);
+  byte |= 1 << bit % 8;
+  (void)!pwrite(hints.get(), &byte, 1, bit / 8);
 }
 
 Result<Endpoint> Endpoint::Create() {
@@ -58,6 +68,11 @@ Result<Endpoint> Endpoint::Create() {
   if (!cookie.ok())
     return cookie.error();
   made.cookie = std::move(cookie.value());
+  made.hints.Reset(memfd_create("launcherd-hints", MFD_CLOEXEC));
+  if (!made.hints)
+    return Error{errno, "memfd_create", ""};
+  if (ftruncate(made.hints.get(), launcher::kHintBits / 8) != 0)
+    return Error{errno, "ftruncate", "memfd"};
   made.socket.Reset(
       ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!made.socket)

@@ -19,13 +19,18 @@ namespace launcherd {
 struct Endpoint {
   launcher::Fd socket;
   launcher::Fd file;   ///< O_PATH
+  launcher::Fd hints;  ///< memfd_create(2): see launcher::kHintBits.
   std::string cookie;  ///< What a client has to say.
+
+  /// Nobody need ask for this program any more.
+  void Hint(const char* program) const;
 
   /// The value of kServerVariable.
   std::string Name() const;
 
   /// In XDG_RUNTIME_DIR, or else in /tmp. Errors: those of mkdtemp(3),
-  /// socket(2), bind(2), listen(2), open(2), getrandom(2), by these steps.
+  /// socket(2), bind(2), listen(2), open(2), getrandom(2), memfd_create(2),
+  /// ftruncate(2), by these steps.
   static launcher::Result<Endpoint> Create();
 };
 

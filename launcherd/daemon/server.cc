@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <string_view>
+
 #include "client_state.h"
 
 namespace launcherd {
@@ -19,6 +21,8 @@ using launcher::Answer;
 using launcher::Fd;
 using launcher::Finished;
 using launcher::Result;
+
+constexpr char kNotYet[] = "no warm template (yet)";
 
 /// `descriptor` goes with it, unless negative. The client may be gone: then
 /// its connection says so next.
@@ -166,8 +170,8 @@ std::string Server::Launch(Connection* connection, Message* message) {
   Send(connection->socket.get(), {Answer::kLaunching});
   Result<launcher::ChildId> started = launcher_->Spawn(request.command);
   if (!started.ok())
-    return started.error().code == ENOTSUP ? "no warm template (yet)"
-                                           : started.error().ToString();
+    return OnRefused(request.path, started.error());
+  refused_.erase(request.path);
   connection->has_job = true;
   connection->job = started.value();
   // None if it has failed meanwhile: OnFinished() says so.
@@ -175,6 +179,18 @@ std::string Server::Launch(Connection* connection, Message* message) {
   if (pidfd.ok())
     Send(connection->socket.get(), {Answer::kLaunched}, pidfd.value().get());
   return "";
+}
+
+/// Returns why it has been refused.
+std::string Server::OnRefused(const std::string& path,
+                              const launcher::Error& error) {
+  if (std::string_view(error.step) != "warm")
+    return error.ToString();
+  // One that comes with another environment each time is never worth it.
+  constexpr int kEnough = 64;
+  if (error.code == EPERM || ++refused_[path] == kEnough)
+    endpoint_.Hint(path.c_str());
+  return error.code == EPERM ? error.object : kNotYet;
 }
 
 void Server::OnFinished(const Finished& done) {
@@ -191,8 +207,8 @@ void Server::OnFinished(const Finished& done) {
       break;
     case Finished::Cause::kNotStarted:
       answer = {Answer::kInPlace};
-      ++counters_.in_place[done.error.code == ENOTSUP ? "no warm template (yet)"
-                                                      : done.error.step];
+      ++counters_
+            .in_place[done.error.code == ENOTSUP ? kNotYet : done.error.step];
       break;
     case Finished::Cause::kLost:
       // The end of file tells the client that nothing is known.

@@ -60,6 +60,7 @@ class Server {
   /// False: the connection is over.
   bool OnReadable(Connection* connection);
   std::string Launch(Connection* connection, Message* message);
+  std::string OnRefused(const std::string& path, const launcher::Error& error);
 
   launcher::Launcher* launcher_;
   Endpoint endpoint_;
@@ -67,6 +68,9 @@ class Server {
   std::vector<Connections::iterator> watched_;
   launcher::Fd spare_;  ///< For TurnAway().
   Counters counters_;
+
+  /// How often there was no process for a path, since there was one.
+  std::map<std::string, int> refused_;
 };
 
 }  // namespace launcherd
