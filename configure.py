@@ -301,7 +301,7 @@ def command_demo(args: argparse.Namespace) -> None:
 
 def command_bench(args: argparse.Namespace) -> None:
     build = args.build_dir
-    steps = Steps(13)
+    steps = Steps(14)
     set_up("bench", build, args.ninja_source, steps)
     steps.next("musl's source")
     tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", build)
@@ -324,6 +324,7 @@ def command_bench(args: argparse.Namespace) -> None:
     for compiler, to in {"clang": "musl", "gcc": "musl-gcc"}.items():
         what = f"real build: musl with {compiler}"
         report(what, "demo.py", to, rounds, tarball, "--compiler", compiler)
+    report("make, with launcherd and without", "make.py", "make", max(2, rounds // 2), tarball)
     report("CMake project: GoogleTest", "googletest.py", "googletest", max(1, rounds // 2))
 
 
