@@ -62,6 +62,7 @@ PACKAGES = [
     Package("musl-tools", "makes programs that tests start", "test soak"),
     Package("ripgrep", "a program that tests start", "test soak"),
     Package("bsdutils", "script(1), gives a test a terminal", "test"),
+    Package("procps", "pgrep(1), for a test of many processes", "test"),
     Package("clang", "compiles the demo's repository", "demo bench"),
     Package("valgrind", "counts instructions", "bench"),
     Package("linux-source-6.12", "the kernel that kernel/patches is for", "kernel"),
