@@ -91,13 +91,21 @@ int SignalChild(pid_t pid, int pidfd, int signal) {
   return kill(pid, signal) == 0 ? 0 : -errno;
 }
 
-bool KillChild(int pidfd) {
-  (void)sys::PidfdSendSignal(pidfd, SIGKILL);
+void SendKill(pid_t pid, int pidfd) {
+  long ret = sys::PidfdSendSignal(pidfd, SIGKILL);
+  if (ret < 0 && ret != -ESRCH && HasEnded(pid) != -ECHILD)
+    kill(pid, SIGKILL);
+}
+
+bool EndChild(pid_t pid, int pidfd) {
+  SendKill(pid, pidfd);
   siginfo_t info;
   long ret;
-  while ((ret = sys::Waitid(P_PIDFD, pidfd, &info, WEXITED | WNOWAIT,
-                            nullptr)) == -EINTR) {
-  }
+  do {
+    ret = sys::Waitid(P_PIDFD, pidfd, &info, WEXITED, nullptr);
+    if (ret < 0 && ret != -ECHILD && ret != -EINTR)
+      ret = wait4(pid, nullptr, 0, nullptr) < 0 ? -errno : 0;
+  } while (ret == -EINTR);
   return ret == 0;
 }
 

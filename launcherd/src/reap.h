@@ -48,9 +48,13 @@ int HasEnded(pid_t pid);
 /// is refused. Returns 0 or -errno.
 int SignalChild(pid_t pid, int pidfd, int signal);
 
-/// Kills a child and blocks until it has ended; leaves it to be reaped. False
-/// if somebody else has reaped it: its pid may be another's by now.
-bool KillChild(int pidfd);
+/// Sends SIGKILL to a child that somebody else may have reaped, so that its pid
+/// may be another's: by pid only if the first is refused, and it is there.
+void SendKill(pid_t pid, int pidfd);
+
+/// The same, and reaps it. Blocks until it has ended. False if somebody else
+/// has reaped it.
+bool EndChild(pid_t pid, int pidfd);
 
 }  // namespace launcher
 

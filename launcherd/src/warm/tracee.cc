@@ -113,8 +113,8 @@ void Tracee::LeaveCanceller() {
 
 Tracee::~Tracee() {
   LeaveCanceller();
-  if (exists_ && KillChild(pidfd_.get()))
-    (void)ReapChild(process_.pid(), pidfd_.get());
+  if (exists_)
+    (void)EndChild(process_.pid(), pidfd_.get());
 }
 
 /// The signal it has stopped by, with bit 7 for a system call.

@@ -18,7 +18,7 @@ WarmProcess::WarmProcess(Parked parked) : parked_(std::move(parked)) {}
 
 WarmProcess::~WarmProcess() {
   parked_.socket.Reset();
-  if (!KillChild(parked_.process.pidfd.get()))
+  if (!EndChild(parked_.process.pid, parked_.process.pidfd.get()))
     return;
   // Clones are of its group until their first step, behind the reply.
   while (waitpid(-parked_.process.pid, nullptr, WNOHANG) > 0) {
@@ -108,7 +108,7 @@ bool WarmProcess::IsStuck() const {
 
 void WarmProcess::EndIfStuck() {
   if (IsStuck())
-    (void)sys::PidfdSendSignal(parked_.process.pidfd.get(), SIGKILL);
+    SendKill(parked_.process.pid, parked_.process.pidfd.get());
 }
 
 }  // namespace launcher::warm
