@@ -25,6 +25,8 @@ const char* EngineName(Engine engine) {
       return "auto";
     case Engine::kClone3:
       return "clone3";
+    case Engine::kKernel:
+      return "kernel";
     case Engine::kPosixSpawn:
       return "posix_spawn";
     case Engine::kWarm:

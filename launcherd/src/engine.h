@@ -11,6 +11,7 @@
 #include "launcher/fd.h"
 #include "launcher/launcher.h"
 #include "launcher/result.h"
+#include "template_cache.h"
 
 namespace launcher {
 
@@ -30,14 +31,21 @@ class LaunchEngine {
   virtual bool blocks() const = 0;
 
   /// Starts the child of `block`, which must not be touched until its
-  /// report.present is 0. A failure in the child is left in the report (clone3)
-  /// or returned (posix_spawn). Called with all signals blocked.
+  /// report.present is 0. A failure in the child is left in the report (clone3;
+  /// kernel, without a child then: pid is -1) or returned (posix_spawn). Called
+  /// with all signals blocked.
   /// Errors: of clone3(2) and mmap(2), or of posix_spawn(3) and the child.
+  /// kernel: ENOEXEC, this launch is not for it; or one that IsRefusal().
   virtual Result<Started> Start(LaunchBlock* block, bool want_pidfd) = 0;
 };
 
 std::unique_ptr<LaunchEngine> MakeClone3Engine();
 std::unique_ptr<LaunchEngine> MakePosixSpawnEngine();
+
+/// Keeps descriptors in the templates of `cache`, which is borrowed.
+/// Errors: ENOSYS, EPERM, ... (step "spawn_template_create"): no such call
+/// here.
+Result<std::unique_ptr<LaunchEngine>> MakeKernelEngine(TemplateCache* cache);
 
 /// Whether an error of an engine's own call (not of the child) means that this
 /// kernel or a filter does not allow the call at all, rather than not now.

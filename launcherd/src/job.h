@@ -47,6 +47,7 @@ struct Job {
   enum class State : uint8_t {
     kWaiting,   ///< For a resource: another child has to end first.
     kStarting,  ///< On a thread of a blocking engine.
+    kFailed,    ///< Without a child; Wait() is to tell.
     kRunning,   ///< Has a pid.
     kExited,    ///< A zombie; its output has not ended yet.
   };

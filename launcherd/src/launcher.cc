@@ -177,9 +177,16 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(Options options) {
       return made.error();
   } else {
     impl->engine = MakeClone3Engine();
-    if (impl->options.raise_fd_limit)
+    const Engine wanted = impl->options.engine;
+    if (wanted == Engine::kKernel || wanted == Engine::kAuto) {
+      Result<void> used = impl->UseKernel();
+      if (!used.ok() && wanted == Engine::kKernel)
+        return used.error();
+    }
+    // The kernel's call cannot give the child another limit than ours.
+    if (impl->options.raise_fd_limit && !impl->kernel)
       impl->RaiseFdLimit();
-    if (impl->options.engine != Engine::kClone3) {
+    if (wanted == Engine::kAuto || wanted == Engine::kWarm) {
       Result<void> made = impl->UseWarm();
       if (!made.ok() && made.error().code == EINVAL)
         return made.error();
@@ -254,7 +261,9 @@ size_t Launcher::children() const {
   return impl_->jobs.size() + impl_->finished.size();
 }
 
-Engine Launcher::engine() const { return impl_->engine->kind(); }
+Engine Launcher::engine() const {
+  return impl_->kernel ? Engine::kKernel : impl_->engine->kind();
+}
 
 Statistics Launcher::statistics() const { return impl_->GetStatistics(); }
 

@@ -196,6 +196,10 @@ void Launcher::Impl::Handle(uint64_t token) {
       OnHeld(job);
       return;
     case Watch::kPoll:
+      if (job->state == Job::State::kFailed) {
+        OnFailed(job);
+        return;
+      }
       OnPoll(job);
       break;
   }
@@ -416,6 +420,9 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
         SetTimer(job, Watch::kPoll, steady_clock::now() + job->poll_interval);
         job->poll_interval = std::min(2 * job->poll_interval, kLongestPoll);
       }
+      return {};
+    case Job::State::kFailed:
+      NoteKill(job, signal);
       return {};
     case Job::State::kRunning:
     case Job::State::kExited:

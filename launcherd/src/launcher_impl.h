@@ -1,7 +1,8 @@
-// The state of a Launcher and what works on it. In four files: launcher.cc
+// The state of a Launcher and what works on it. In six files: launcher.cc
 // (life, engines, waiting), launcher_start.cc (from a Command to a child),
 // launcher_line.cc (from a command line to its programs), launcher_events.cc
-// (from an event to a Finished).
+// (from an event to a Finished), launcher_warm.cc and launcher_kernel.cc (from
+// a job to its child by these engines).
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -105,6 +106,11 @@ struct Launcher::Impl {
     return id << kWatchBits | static_cast<uint64_t>(Watch::kPoll);
   }
 
+  // Launches by the kernel's spawn templates.
+  Result<void> UseKernel();
+  Result<bool> StartByKernel(Job* job, bool want_pidfd);
+  void OnFailed(Job* job);
+
   // Command lines.
   Result<Block> StoreShell(const char* line, const Command& command);
   void PrepareProgram(Job* job);
@@ -143,7 +149,8 @@ struct Launcher::Impl {
   EventLoop loop;
   std::unique_ptr<TemplateCache> cache;
   PathLookup lookup;
-  std::unique_ptr<LaunchEngine> engine;
+  std::unique_ptr<LaunchEngine> kernel;   ///< Null: not here, or not wanted.
+  std::unique_ptr<LaunchEngine> engine;   ///< What `kernel` does not do.
   std::unique_ptr<SpawnThreads> threads;  ///< Made with a blocking engine.
   uint64_t thread_starts = 0;  ///< Launches that were given to a thread.
   sys::KernelSigset child_mask = 0;

@@ -225,9 +225,10 @@ Result<void> Launcher::Impl::Start(Job* job) {
         return stepped;
       continue;
     }
-    // A pidfd tells the end of a child early, a pipe is what it needs to run:
-    // in want of descriptors the first makes room for the second.
-    if (started.error().code == EMFILE && RevokePidfds())
+    // A pidfd tells the end of a child early, a template makes its start cheap,
+    // a pipe is what it needs to run: in want of descriptors these make room.
+    if (started.error().code == EMFILE &&
+        (cache->CloseDescriptors() || RevokePidfds()))
       continue;
     return started;
   }
@@ -317,6 +318,11 @@ Result<void> Launcher::Impl::RunEngine(Job* job, std::vector<Fd> given,
       return Error{ENOTSUP, "warm", block->child.plan.path};
     return Error{EPERM, "warm", std::move(never)};
   }
+  Result<bool> by_kernel = StartByKernel(job, want_pidfd);
+  if (!by_kernel.ok())
+    return by_kernel.error();
+  if (by_kernel.value())
+    return {};
   job->engine = engine->kind();
 
   if (engine->blocks()) {

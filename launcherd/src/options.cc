@@ -15,17 +15,17 @@ Result<Launcher::Options> Launcher::Options::FromEnvironment() {
   Options options;
   if (const char* text = getenv("LAUNCHER_ENGINE")) {
     bool known = false;
-    for (Engine engine :
-         {Engine::kAuto, Engine::kClone3, Engine::kPosixSpawn, Engine::kWarm}) {
+    for (Engine engine : {Engine::kAuto, Engine::kClone3, Engine::kKernel,
+                          Engine::kPosixSpawn, Engine::kWarm}) {
       if (EngineName(engine) == std::string_view(text)) {
         options.engine = engine;
         known = true;
       }
     }
     if (!known)
-      return Error{
-          EINVAL, "LAUNCHER_ENGINE",
-          std::string(text) + "; use auto, clone3, posix_spawn or warm"};
+      return Error{EINVAL, "LAUNCHER_ENGINE",
+                   std::string(text) +
+                       "; use auto, clone3, kernel, posix_spawn or warm"};
   }
   if (const char* text = getenv("LAUNCHER_SHELL")) {
     if (text == std::string_view("always"))

@@ -50,9 +50,25 @@ Result<SpawnTemplate*> TemplateCache::Get(std::string_view path) {
     ++counters_.evictions;
     Drop(std::prev(entries_.end()));
   }
-  entries_.push_front({std::move(owned), identity.value()});
+  entries_.emplace_front();
+  entries_.front().path = std::move(owned);
+  entries_.front().identity = identity.value();
   index_.emplace(entries_.front().path, entries_.begin());
   return &entries_.front();
+}
+
+SpawnTemplate* TemplateCache::Find(std::string_view path) {
+  auto found = index_.find(path);
+  return found == index_.end() ? nullptr : &*found->second;
+}
+
+bool TemplateCache::CloseDescriptors() {
+  bool any = false;
+  for (SpawnTemplate& entry : entries_) {
+    any |= bool{entry.kernel};
+    entry.kernel.Reset();
+  }
+  return any;
 }
 
 void TemplateCache::Drop(Entries::iterator entry) {

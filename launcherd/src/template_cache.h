@@ -14,6 +14,7 @@
 
 #include "exec_identity.h"
 #include "hash.h"
+#include "launcher/fd.h"
 #include "launcher/result.h"
 #include "patterns.h"
 
@@ -25,6 +26,10 @@ struct SpawnTemplate {
   std::string path;  ///< Absolute.
   ExecIdentity identity;
   uint64_t launches = 0;  ///< Since it was made; what a costly engine goes by.
+
+  // Of engine kernel.
+  Fd kernel;                  ///< From spawn_template_create(), or empty.
+  bool needs_loader = false;  ///< Not ELF: there can be none.
 };
 
 /// Invariant: `index_` has one entry for each element of `entries_`, its key a
@@ -49,6 +54,12 @@ class TemplateCache {
   /// Errors: as ExecIdentity::Of(). The file cannot be executed, a template of
   /// it is dropped and none is made: the next call looks again.
   Result<SpawnTemplate*> Get(std::string_view path);
+
+  /// What Get() has made of `path`, not looked at again; null if it is no more.
+  SpawnTemplate* Find(std::string_view path);
+
+  /// Closes what templates hold open. False if nothing was.
+  bool CloseDescriptors();
 
   size_t size() const { return entries_.size(); }
   const Counters& counters() const { return counters_; }

@@ -362,6 +362,10 @@ TEST_P(EngineTest, GroupRefused) {
   InChild([&] {
     RefuseSyscall(SYS_setpgid, EPERM);
     Make({});
+    if (GetParam() == Engine::kKernel) {
+      ExpectWorks();  // A filter does not see what the one call does.
+      return;
+    }
     Probe({"exit", "3"});
     ExpectNotStarted(EPERM, "setpgid", "", Finish());
   });
@@ -372,6 +376,11 @@ TEST_P(EngineTest, ShortageIsNoRefusal) {
     InChild([&] {
       Make({});
       RefuseSyscall(SYS_clone3, error);
+      if (GetParam() == Engine::kKernel) {
+        ASSERT_TRUE(Start({kHold}).ok());
+        Expect(Cause::kExited, 0, Finish());
+        RefuseSyscall(kSpawnTemplateSpawn, error);
+      }
       auto started = Start({kHold});
       ASSERT_FALSE(started.ok());
       EXPECT_EQ(0u, launcher_->children());
@@ -392,32 +401,72 @@ TEST_P(EngineTest, ForcedEngineThatIsRefusedIsAnError) {
     InChild([&] {
       RefuseFromProgram(SYS_clone3, error);
       Make({});
-      if (GetParam() != Engine::kClone3) {
+      const char* step = "clone3";
+      if (GetParam() == Engine::kKernel) {
+        ExpectWorks();
+        step = "spawn_template_spawn";
+        RefuseSyscall(kSpawnTemplateSpawn, error);
+      } else if (GetParam() != Engine::kClone3) {
         ExpectWorks();
         return;
       }
-      ExpectSpawnFails(error, "clone3");
-      ExpectSpawnFails(error, "clone3");
-      EXPECT_EQ(Engine::kClone3, launcher_->engine());
+      ExpectSpawnFails(error, step);
+      ExpectSpawnFails(error, step);
+      EXPECT_EQ(GetParam(), launcher_->engine());
     });
   }
 }
 
 // The engine chosen at run time.
 
-class AutoTest : public EngineTest {};
+class AutoTest : public EngineTest {
+ protected:
+  /// As on a kernel without it, which most are.
+  static void RefuseKernel() { RefuseSyscall(kSpawnTemplateCreate, ENOSYS); }
+};
 
 INSTANTIATE_TEST_SUITE_P(Engines, AutoTest, testing::Values(Engine::kAuto),
                          EngineTestName);
 
-TEST_P(AutoTest, Clone3ComesFirst) {
-  EXPECT_EQ(Engine::kClone3, launcher_->engine());
-  EXPECT_EQ(Engine::kClone3, Run({}).engine);
+TEST_P(AutoTest, KernelComesFirstWhereThereIsOne) {
+  if (std::string why = WhyNoEngine(Engine::kKernel); !why.empty())
+    GTEST_SKIP() << why;
+  EXPECT_EQ(Engine::kKernel, launcher_->engine());
+  EXPECT_EQ(Engine::kKernel, Run({}).engine);
+}
+
+TEST_P(AutoTest, Clone3ComesNext) {
+  InChild([&] {
+    RefuseKernel();
+    Make({});
+    EXPECT_EQ(Engine::kClone3, launcher_->engine());
+    EXPECT_EQ(Engine::kClone3, Run({}).engine);
+    EXPECT_EQ("", launcher_->statistics().refusals);
+  });
+}
+
+TEST_P(AutoTest, Clone3TakesOverFromTheKernel) {
+  if (std::string why = WhyNoEngine(Engine::kKernel); !why.empty())
+    GTEST_SKIP() << why;
+  for (int error : kRefusals) {
+    InChild([&] {
+      Make({});
+      EXPECT_EQ(Engine::kKernel, Run({}).engine);
+      RefuseSyscall(kSpawnTemplateSpawn, error);
+      ExpectWorks();
+      EXPECT_EQ(Engine::kClone3, launcher_->engine());
+      std::string refusals = launcher_->statistics().refusals;
+      std::string expected =
+          std::string("spawn_template_spawn: ") + strerror(error) + "; ";
+      EXPECT_EQ(expected, refusals) << "it is tried once";
+    });
+  }
 }
 
 TEST_P(AutoTest, PosixSpawnTakesOver) {
   for (int error : kRefusals) {
     InChild([&] {
+      RefuseKernel();
       RefuseFromProgram(SYS_clone3, error);
       Make({});
       ExpectWorks();
@@ -434,6 +483,7 @@ TEST_P(AutoTest, PosixSpawnTakesOver) {
 
 TEST_P(AutoTest, PosixSpawnTakesOverInTheMiddle) {
   InChild([&] {
+    RefuseKernel();
     Make({});
     Pipe gate;
     Command command;
@@ -452,6 +502,7 @@ TEST_P(AutoTest, PosixSpawnTakesOverInTheMiddle) {
 
 TEST_P(AutoTest, AGlibcThatMeetsEnosysGoesRound) {
   InChild([&] {
+    RefuseKernel();
     RefuseSyscall(SYS_clone3, ENOSYS);
     Make({});
     ExpectWorks();
@@ -463,6 +514,7 @@ TEST_P(AutoTest, AGlibcThatMeetsEnosysGoesRound) {
 // started, and that is said.
 TEST_P(AutoTest, AGlibcThatMeetsEpermIsAnErrorNotAHang) {
   InChild([&] {
+    RefuseKernel();
     RefuseSyscall(SYS_clone3, EPERM);
     Make({});
     auto started = Start({kHold});

@@ -54,7 +54,8 @@ TEST(OptionsTest, DefaultsWithoutVariables) {
 }
 
 TEST(OptionsTest, EngineByName) {
-  for (Engine engine : {Engine::kAuto, Engine::kClone3, Engine::kPosixSpawn}) {
+  for (Engine engine : {Engine::kAuto, Engine::kClone3, Engine::kKernel,
+                        Engine::kPosixSpawn, Engine::kWarm}) {
     ScopedEnv variable("LAUNCHER_ENGINE", EngineName(engine));
     auto options = Launcher::Options::FromEnvironment();
     ASSERT_TRUE(options.ok());
@@ -62,6 +63,7 @@ TEST(OptionsTest, EngineByName) {
   }
   EXPECT_STREQ("auto", EngineName(Engine::kAuto));
   EXPECT_STREQ("clone3", EngineName(Engine::kClone3));
+  EXPECT_STREQ("kernel", EngineName(Engine::kKernel));
   EXPECT_STREQ("posix_spawn", EngineName(Engine::kPosixSpawn));
 }
 
@@ -185,9 +187,9 @@ TEST_P(CreateTest, RaisedLimitIsNotForChildrenAndIsRestored) {
     {
       auto created = Launcher::Create(options);
       ASSERT_TRUE(created.ok());
-      if (GetParam() != Engine::kPosixSpawn) {
-        EXPECT_EQ(low.rlim_max, FdLimit().rlim_cur);
-      }
+      const bool raised =
+          GetParam() == Engine::kClone3 || GetParam() == Engine::kWarm;
+      EXPECT_EQ(raised ? low.rlim_max : low.rlim_cur, FdLimit().rlim_cur);
       const char* argv[] = {kProbe, "limit"};
       Command command;
       command.argv = argv;

@@ -67,6 +67,19 @@ inline std::ostream& operator<<(std::ostream& out, Finished::Cause cause) {
   return out << kNames[static_cast<int>(cause)];
 }
 
+/// System calls of kernel/patches.
+inline constexpr long kSpawnTemplateCreate = 472;
+inline constexpr long kSpawnTemplateSpawn = 473;
+
+/// Why no launcher can be made with this engine; empty if one can. Only a
+/// kernel of kernel/patches has engine kernel.
+inline std::string WhyNoEngine(Engine engine) {
+  if (engine != Engine::kKernel)
+    return "";
+  auto created = Launcher::Create({.engine = engine});
+  return created.ok() ? "" : created.error().ToString();
+}
+
 /// A Launcher and words for what tests do with it. Runs once for each engine.
 class LauncherTest : public LeakCheckTest,
                      public testing::WithParamInterface<Engine> {
@@ -75,6 +88,8 @@ class LauncherTest : public LeakCheckTest,
   using Words = std::initializer_list<const char*>;
 
   void SetUp() override {
+    if (std::string why = WhyNoEngine(GetParam()); !why.empty())
+      GTEST_SKIP() << why;
     Make({});
     if (!launcher_)
       return;
@@ -195,10 +210,11 @@ inline std::string EngineTestName(const testing::TestParamInfo<Engine>& info) {
   return EngineName(info.param);
 }
 
-#define LAUNCHER_TEST_ENGINES(suite)                                        \
-  INSTANTIATE_TEST_SUITE_P(                                                 \
-      Engines, suite,                                                       \
-      testing::Values(Engine::kClone3, Engine::kPosixSpawn, Engine::kWarm), \
+#define LAUNCHER_TEST_ENGINES(suite)                                         \
+  INSTANTIATE_TEST_SUITE_P(                                                  \
+      Engines, suite,                                                        \
+      testing::Values(Engine::kClone3, Engine::kPosixSpawn, Engine::kKernel, \
+                      Engine::kWarm),                                        \
       EngineTestName)
 
 }  // namespace launcher

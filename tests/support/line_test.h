@@ -74,6 +74,8 @@ class LineTest : public LeakCheckTest,
   }
 
   void SetUp() override {
+    if (std::string why = WhyNoEngine(GetParam().engine); !why.empty())
+      GTEST_SKIP() << why;
     ResetWork();
     Make({});
     if (!launcher_)
@@ -260,7 +262,8 @@ class LineTest : public LeakCheckTest,
 
 inline std::vector<LineParam> LineParams() {
   std::vector<LineParam> params;
-  for (Engine engine : {Engine::kClone3, Engine::kPosixSpawn, Engine::kWarm})
+  for (Engine engine :
+       {Engine::kClone3, Engine::kPosixSpawn, Engine::kKernel, Engine::kWarm})
     for (const char* shell : kShells)
       params.push_back({engine, shell});
   return params;

@@ -52,15 +52,18 @@ enum class ChildId : uint64_t {};
 
 /// How a child is started. The results do not depend on it.
 enum class Engine : uint8_t {
-  kAuto,        ///< warm where it pays, else clone3, and posix_spawn once
-                ///< clone3 has been refused.
-  kClone3,      ///< clone3(2) without waiting for the exec.
+  kAuto,    ///< warm where it pays, else kernel where there is such a call,
+            ///< else clone3, and posix_spawn once clone3 has been refused.
+  kClone3,  ///< clone3(2) without waiting for the exec.
+  kKernel,  ///< spawn_template_spawn(), of Linux with kernel/patches. What it
+            ///< cannot do (scripts, relative paths, opens of files, ignored
+            ///< signals) is done by clone3.
   kPosixSpawn,  ///< posix_spawn(3): works anywhere, the reference.
-  kWarm,  ///< As kAuto, but a program is parked when it is first used, and
+  kWarm,  ///< As clone3, but a program is parked when it is first used, and
           ///< waited for: to compare, and to test.
 };
 
-/// "auto", "clone3", "posix_spawn", "warm".
+/// "auto", "clone3", "kernel", "posix_spawn", "warm".
 const char* EngineName(Engine engine);
 
 /// When each step of a launch was reached, CLOCK_MONOTONIC. A time that was not
@@ -69,9 +72,9 @@ struct Timeline {
   using TimePoint = std::chrono::steady_clock::time_point;
   TimePoint requested;     ///< Spawn() was called.
   TimePoint cloned;        ///< The engine's call had returned.
-  TimePoint child_ran;     ///< First instruction in the child; not posix_spawn.
+  TimePoint child_ran;     ///< First instruction in the child; clone3 and warm.
   TimePoint exec_called;   ///< Actions done, execve(2) or the entry point of a
-                           ///< warm template next; not posix_spawn.
+                           ///< warm template next; clone3 and warm.
   TimePoint first_output;  ///< First bytes read from the child.
   TimePoint exited;        ///< The end of the process was seen.
   TimePoint drained;  ///< End of file on all captured streams, or given up.
@@ -192,9 +195,9 @@ class Launcher {
     std::chrono::milliseconds drain{-1};
 
     /// Raise the soft RLIMIT_NOFILE of this process to the hard one; children
-    /// get the old one, and ~Launcher() restores it. Only with clone3: the old
-    /// limit comes back when the posix_spawn engine takes over. For one
-    /// Launcher of a process.
+    /// get the old one, and ~Launcher() restores it. Only with clone3: it stays
+    /// as it is where engine kernel is used, and the old limit comes back when
+    /// the posix_spawn engine takes over. For one Launcher of a process.
     bool raise_fd_limit = false;
 
     /// Called once, from within Wait(), for a child that ended `held_after` ago
@@ -208,7 +211,7 @@ class Launcher {
     /// The shell; its argv[0] is "/bin/sh" whatever this says.
     std::string shell_path = "/bin/sh";
 
-    /// LAUNCHER_ENGINE=auto|clone3|posix_spawn|warm,
+    /// LAUNCHER_ENGINE=auto|clone3|kernel|posix_spawn|warm,
     /// LAUNCHER_SHELL=auto|always, LAUNCHER_DRAIN_MS=N (0 or more) and
     /// LAUNCHER_NEVER_WARM=PATTERN over the defaults. Errors: EINVAL, step the
     /// name of the variable.
@@ -217,7 +220,8 @@ class Launcher {
 
   /// Errors: EMFILE, ENFILE, ENOMEM (steps "epoll_create1", "eventfd"), EINVAL
   /// (step "never_template" or "never_warm", object the bad pattern and what is
-  /// wrong).
+  /// wrong); engine kKernel: ENOSYS, EPERM and the like (step
+  /// "spawn_template_create") where there is no such call.
   static Result<std::unique_ptr<Launcher>> Create(Options options);
 
   /// Sends SIGKILL to the children still running and reaps them. Blocks until
@@ -324,7 +328,8 @@ class Launcher {
   /// Children that Spawn() accepted and Wait() has not handed back.
   size_t children() const;
 
-  /// The engine of the next launch that is not warm: kClone3 or kPosixSpawn.
+  /// The engine of the next launch that is not warm: kKernel, kClone3 or
+  /// kPosixSpawn.
   Engine engine() const;
 
   Statistics statistics() const;
