@@ -263,8 +263,14 @@ int Wrapper::Run(char** argv) {
   if (Result<void> served = StartServer(); !served.ok())
     Warn(served.error().ToString() + "; '" + argv[0] +
          "' runs as without launcherd");
+  // A signal that comes now waits until there is a build to have it, which
+  // starts with the mask that its Launcher was created under.
+  sigset_t all, mask;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, &mask);
   CatchSignals();
   Result<void> started = StartBuild(argv);
+  sigprocmask(SIG_SETMASK, &mask, nullptr);
   Finished build;
   if (started.ok())
     build = Await();
