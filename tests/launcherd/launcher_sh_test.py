@@ -154,6 +154,8 @@ class Shell(Test):
             ":",
             "/proc/1/fd/3",
             f"/proc/{os.getpid()}/fd/99:" + "0" * 32,
+            f"/proc/{os.getpid()}/fd/99,98:" + "0" * 32,
+            f"/proc/{os.getpid()}/fd/0,0:" + "0" * 32,
             f"/proc/{os.getpid()}/fd/0:" + "0" * 32,
             "/proc/self/fd/0:" + "0" * 31,
             "/proc/99999999999999999999/fd/0:" + "0" * 32,
@@ -169,6 +171,7 @@ class Shell(Test):
             path = str(self.area / "socket")
             server.bind(path)
             server.listen()
+            server.settimeout(60)
             file = os.open(path, os.O_PATH | os.O_CLOEXEC)
             self.addCleanup(os.close, file)
 
@@ -181,7 +184,7 @@ class Shell(Test):
 
             thread = threading.Thread(target=serve)
             thread.start()
-            name = f"/proc/{os.getpid()}/fd/{file}:" + "0" * 32
+            name = f"/proc/{os.getpid()}/fd/{file},{file}:" + "0" * 32
             for answer in answers:
                 environment = {**ENVIRONMENT, "LAUNCHER_SERVER": name}
                 done = self.result(LAUNCHER_SH, ["-c", f"{PROBE} argv x"], environment)
@@ -194,6 +197,7 @@ class Shell(Test):
             path = str(self.area / "socket")
             server.bind(path)
             server.listen()
+            server.settimeout(60)
             file = os.open(path, os.O_PATH | os.O_CLOEXEC)
             self.addCleanup(os.close, file)
 
@@ -205,7 +209,7 @@ class Shell(Test):
 
             thread = threading.Thread(target=serve)
             thread.start()
-            name = f"/proc/{os.getpid()}/fd/{file}:" + "0" * 32
+            name = f"/proc/{os.getpid()}/fd/{file},{file}:" + "0" * 32
             environment = {**ENVIRONMENT, "LAUNCHER_SERVER": name}
             done = self.result(LAUNCHER_SH, ["-c", f"{PROBE} argv x"], environment)
             thread.join()

@@ -147,7 +147,7 @@ class Ends(Test):
         done = self.launcherd("ls", str(self.area / "run"), environment=environment)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
         environment["XDG_RUNTIME_DIR"] = "/nonexistent"
-        script = 'a=${LAUNCHER_SERVER%:*}; readlink "$a"'
+        script = 'a=${LAUNCHER_SERVER%%,*}; readlink "$a"'
         done = self.launcherd("sh", "-c", script, environment=environment)
         match = re.match(r"(/tmp/launcherd\.\w+)/s \(deleted\)$", done.stdout.strip())
         self.assertTrue(match, done.stdout)
@@ -274,21 +274,27 @@ class Signals(Test):
                 break
         return found
 
-    def test_interrupt_of_the_terminal(self) -> None:
-        (self.area / "Makefile").write_text(f"all: ; @{PROBE} pid 1 wait 0\n")
-        results = []
-        for words in ("make", LAUNCHERD + " make"):
-            pid, terminal = self.in_terminal(f"{words}; echo status $?; exit 7")
+    def interrupt(self, command: str) -> Tuple[int, bytes]:
+        """What comes of Ctrl-C while a job of make runs."""
+        while True:
+            pid, terminal = self.in_terminal(f"{command}; echo status $?; exit 7")
             try:
                 out = self.read_until(terminal, b"\n")
                 os.write(terminal, b"\x03")
                 out += self.read_until(terminal, b"to the end of file")
                 _, status = os.waitpid(pid, 0)
-                results.append((status, re.sub(rb"\d{3,}", b"N", out)))
             finally:
                 os.close(terminal)
-        self.assertEqual(results[0], results[1])
-        self.assertIn(b"Interrupt", results[0][1])
+            # A race in make 4.3: the signal comes when it has just reaped the
+            # job and has not noted it yet.
+            if b"wait: No child processes" not in out:
+                return status, re.sub(rb"\d{3,}", b"N", out)
+
+    def test_interrupt_of_the_terminal(self) -> None:
+        (self.area / "Makefile").write_text(f"all: ; @{PROBE} pid 1 wait 0\n")
+        plain = self.interrupt("make")
+        self.assertEqual(plain, self.interrupt(LAUNCHERD + " make"))
+        self.assertIn(b"Interrupt", plain[1])
 
     def test_stop_and_go_on(self) -> None:
         script = f'set -m; {LAUNCHERD} sh -c \'"$S" -c "{PROBE} pid 1 wait 0 exit 6"\'; echo stopped $?; fg >/dev/null; echo status $?'
@@ -487,7 +493,8 @@ class Protocol(Test):
             [LAUNCHERD, "--stats", "sh", "-c", 'echo "$LAUNCHER_SERVER"; read x; "$S" -c "$P argv end"; "$S" -c "' + PROBE + ' argv end"'],
             env=ENVIRONMENT, cwd=self.area, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            path, cookie = process.stdout.readline().decode().split(":")[:2]
+            name, cookie = process.stdout.readline().decode().split(":")[:2]
+            path = name.split(",")[0]
             for number in range(1500):
                 message = bytearray(self.hello(cookie.encode()))
                 how = number % 6
