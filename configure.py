@@ -359,7 +359,7 @@ def command_test(args: argparse.Namespace) -> None:
             lambda: cmake(where, log_dir, settings),
             lambda: compile_targets(where, log_dir, "launcher_tests"),
             lambda: compile_targets(where, log_dir, "shell_fuzz"),
-            lambda: ctest(where, False, "-L", "launcher"),
+            lambda: ctest(where, False, "-L", "^launcher$"),
         )
     steps.next("all tests")
     attempt("all tests", lambda: ctest(build, True))
