@@ -121,6 +121,8 @@ long Run(const ChildStep& step) {
   switch (step.kind) {
     case ChildStep::Kind::kSetpgid:
       return Raw(SYS_setpgid, 0, step.fd);
+    case ChildStep::Kind::kSetsid:
+      return Raw(SYS_setsid);
     case ChildStep::Kind::kCloexecAll:
       return CloseRange(step.fd, ~0U, true);
     case ChildStep::Kind::kClose:
@@ -163,6 +165,8 @@ const char* StepName(ChildStep::Kind kind) {
   switch (kind) {
     case ChildStep::Kind::kSetpgid:
       return "setpgid";
+    case ChildStep::Kind::kSetsid:
+      return "setsid";
     case ChildStep::Kind::kCloexecAll:
     case ChildStep::Kind::kCloseRange:
       return "close_range";

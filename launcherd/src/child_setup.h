@@ -23,7 +23,8 @@ namespace launcher {
 /// owner.
 struct ChildStep {
   enum class Kind : uint8_t {
-    kSetpgid,     ///< setpgid(0, fd)
+    kSetpgid,  ///< setpgid(0, fd)
+    kSetsid,
     kCloexecAll,  ///< mark `fd` and all above close-on-exec
     kClose,
     kDup2,  ///< fd == newfd: clear FD_CLOEXEC

@@ -149,6 +149,7 @@ class Actions {
       case ChildStep::Kind::kSignalDefault:
         AddSignals(Action::kSigdefault, &step.signals);
         return true;
+      case ChildStep::Kind::kSetsid:
       case ChildStep::Kind::kSignalIgnore:
       case ChildStep::Kind::kFixedLayout:
       case ChildStep::Kind::kTraceMe:

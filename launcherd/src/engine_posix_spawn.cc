@@ -142,6 +142,9 @@ class SpawnArguments {
       case ChildStep::Kind::kSetpgid:
         flags_ |= POSIX_SPAWN_SETPGROUP;
         return posix_spawnattr_setpgroup(&attributes_, step.fd);
+      case ChildStep::Kind::kSetsid:
+        flags_ |= POSIX_SPAWN_SETSID;
+        return 0;
       case ChildStep::Kind::kCloexecAll:
         break;
       case ChildStep::Kind::kClose:

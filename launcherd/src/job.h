@@ -26,13 +26,14 @@ enum class Watch : uint8_t {
   kOutput,
   kErrorOutput,
   kExit,
+  kStarted,
   kTimeout,  // From here on: timers.
   kDrain,
   kDrainLimit,
   kHeld,
   kPoll,
 };
-inline constexpr int kWatchBits = 3;
+inline constexpr int kWatchBits = 4;
 inline constexpr size_t kFirstTimer = static_cast<size_t>(Watch::kTimeout);
 inline constexpr size_t kTimers = 5;
 
@@ -62,11 +63,13 @@ struct Job {
   Command::Group group = Command::Group::kOwn;
   size_t output_cap = SIZE_MAX;
   std::chrono::milliseconds timeout{0};
+  std::chrono::milliseconds drain{-1};  ///< Negative: wait.
   std::chrono::milliseconds poll_interval{1};
   int pending_signal = 0;   ///< Kill() came while kStarting.
   bool had_others = false;  ///< Other jobs ran when it was started.
   uint64_t start = 0;       ///< Launcher::Impl::thread_starts by then.
   bool timed_out = false;
+  Fd start_pipe;  ///< Read end of a pipe that the child holds until its exec.
   bool drop_output = false;  ///< DropOutput() came while kWaiting.
   bool output_complete = true;
   void* tag = nullptr;
@@ -90,6 +93,8 @@ struct Job {
   std::vector<Fd> given;   ///< Its own descriptors, until it has been cloned.
   bool cold = false;       ///< Not to be tried again.
   bool warm_only = false;  ///< Command::warm_only.
+
+  bool await_start = false;  ///< Command::await_start.
 
   Timeline times;
   std::array<Timeline::TimePoint, kTimers> timers = {};  ///< Zero: not set.

@@ -307,9 +307,11 @@ void LaunchBlock::AddStdio(const Stdio& how, int source, int target) {
       {.kind = ChildStep::Kind::kDup2, .fd = source, .newfd = target});
 }
 
-void LaunchBlock::PlanSteps(int in_fd, int out_fd, int err_fd) {
+void LaunchBlock::PlanSteps(int in_fd, int out_fd, int err_fd, int until_exec) {
   steps_.clear();
-  if (group != Command::Group::kInherit)
+  if (group == Command::Group::kSession)
+    steps_.push_back({.kind = ChildStep::Kind::kSetsid});
+  else if (group != Command::Group::kInherit)
     steps_.push_back({.kind = ChildStep::Kind::kSetpgid, .fd = group_leader});
   if (cwd_fd >= 0)
     steps_.push_back({.kind = ChildStep::Kind::kFchdir, .fd = cwd_fd});
@@ -322,6 +324,11 @@ void LaunchBlock::PlanSteps(int in_fd, int out_fd, int err_fd) {
   AddStdio(in, in_fd, 0);
   AddStdio(out, out_fd, 1);
   AddStdio(err, err_fd, 2);
+  if (until_exec >= 0)
+    steps_.push_back({.kind = ChildStep::Kind::kDup2,
+                      .fd = until_exec,
+                      .newfd = until_exec,
+                      .flags = O_CLOEXEC});
   steps_.insert(steps_.end(), actions_.begin(), actions_.end());
   steps_.insert(steps_.end(), line_steps_.begin(), line_steps_.end());
   child.plan.steps = steps_.data();

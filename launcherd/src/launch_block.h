@@ -60,7 +60,9 @@ class LaunchBlock {
 
   /// Makes the steps. `in`, `out`, `err`: the descriptors to become 0, 1 and 2
   /// where the command says kCapture or kFd; above 2 or equal to their target.
-  void PlanSteps(int in, int out, int err);
+  /// `until_exec`: above 2, for the child to hold until its program is loaded;
+  /// negative: none.
+  void PlanSteps(int in, int out, int err, int until_exec);
 
   /// Whether a second try would repeat side effects of actions.
   bool HasActions() const { return !actions_.empty() || !line_steps_.empty(); }

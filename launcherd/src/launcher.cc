@@ -118,7 +118,6 @@ Result<Finished> Launcher::Impl::Wait(milliseconds timeout,
 
 Launcher::Impl::~Impl() {
   options.on_held = nullptr;
-  options.drain = milliseconds::zero();
   while (!waiting.empty())
     (void)Kill(Find(waiting.front()), SIGKILL);
   std::vector<uint64_t> ids;
@@ -126,6 +125,7 @@ Launcher::Impl::~Impl() {
     ids.push_back(id);
   for (uint64_t id : ids) {
     Job* job = Find(id);
+    job->drain = milliseconds::zero();
     (void)Kill(job, SIGKILL);
     if (job->state != Job::State::kStarting)
       DropOutput(job);
@@ -203,6 +203,12 @@ Result<ChildId> Launcher::Spawn(const Command& command) {
   return spawned;
 }
 
+Result<void> Launcher::Prepare(const Command& command) {
+  Result<void> prepared = impl_->Prepare(command);
+  impl_->ShowWork();
+  return prepared;
+}
+
 Result<ChildId> Launcher::SpawnLine(const char* line, const Command& command) {
   Result<ChildId> spawned = impl_->SpawnLine(line, command);
   impl_->ShowWork();
@@ -224,6 +230,16 @@ Result<int> Launcher::PollFd() {
   Result<int> fd = impl_->loop.Descriptor();
   impl_->ShowWork();
   return fd;
+}
+
+Result<pid_t> Launcher::Pid(ChildId id) const {
+  Job* job = impl_->Find(static_cast<uint64_t>(id));
+  if (job && job->pid > 0)
+    return job->pid;
+  for (const Finished& done : impl_->finished)
+    if (done.id == id && done.pid > 0)
+      return done.pid;
+  return Error{ESRCH, "pid", std::to_string(static_cast<uint64_t>(id))};
 }
 
 Result<Fd> Launcher::OpenPidfd(ChildId id) {

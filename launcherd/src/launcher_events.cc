@@ -178,6 +178,9 @@ void Launcher::Impl::Handle(uint64_t token) {
     case Watch::kExit:
       OnExit(job);
       break;
+    case Watch::kStarted:
+      CloseStart(job);
+      return;
     case Watch::kTimeout:
       job->timed_out = true;
       if (job->state == Job::State::kWaiting) {
@@ -224,7 +227,7 @@ void Launcher::Impl::OnReadable(Job* job, Stream* stream) {
   TimePoint drain =
       job->timers[static_cast<size_t>(Watch::kDrain) - kFirstTimer];
   if (drain != TimePoint())
-    ArmDrain(job, job->timed_out ? kTimedOutDrain : options.drain);
+    ArmDrain(job, job->timed_out ? kTimedOutDrain : job->drain);
 }
 
 void Launcher::Impl::Keep(Job* job, Stream* stream, std::string_view text) {
@@ -272,8 +275,8 @@ void Launcher::Impl::OnExit(Job* job) {
     return;
   if (job->timed_out)
     ArmDrain(job, kTimedOutDrain);
-  else if (options.drain >= milliseconds::zero())
-    ArmDrain(job, options.drain);
+  else if (job->drain >= milliseconds::zero())
+    ArmDrain(job, job->drain);
   if (options.on_held)
     SetTimer(job, Watch::kHeld, EventLoop::After(options.held_after));
 }
@@ -369,6 +372,7 @@ void Launcher::Impl::FinishNotStarted(Job* job, Error error) {
 void Launcher::Impl::Finish(Job* job, Finished result) {
   result.id = ChildId{job->id};
   result.tag = job->tag;
+  result.pid = std::max(job->pid, 0);
   result.timed_out = job->timed_out;
   result.output = std::move(job->streams[0].text);
   result.error_output = std::move(job->streams[1].text);
@@ -388,6 +392,7 @@ void Launcher::Impl::Finish(Job* job, Finished result) {
 
   for (size_t i = 0; i < kTimers; ++i)
     CancelTimer(job, static_cast<Watch>(i + kFirstTimer));
+  CloseStart(job);
   List(job, Job::Listed::kNowhere);
   RemoveJob(job);
 
@@ -447,6 +452,9 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
     if (!reached && errno == EACCES && kill(-group, signal) == 0)
       return {};  // It came to both in between.
   }
+  // No group before its setsid(2); ours to make it would keep it from that.
+  if (job->group == Command::Group::kSession && kill(-job->pid, signal) == 0)
+    return {};
   int sent = SignalChild(job->pid, job->pidfd.get(), signal);
   if (sent < 0)
     return Error{-sent, "kill", std::to_string(job->pid)};

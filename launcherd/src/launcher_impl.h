@@ -48,6 +48,7 @@ struct Launcher::Impl {
   ~Impl();
 
   Result<ChildId> Spawn(const Command& command);
+  Result<void> Prepare(const Command& command);
   Result<ChildId> SpawnLine(const char* line, const Command& command);
   std::string WhyShell(const char* line, const Command& command);
   Result<Finished> Wait(milliseconds timeout, const sigset_t* mask);
@@ -76,6 +77,9 @@ struct Launcher::Impl {
   Result<void> Start(Job* job);
   Result<void> StartOnce(Job* job, bool* refused);
   Result<Fd> OpenStream(Job* job, Watch watch);
+  Result<Fd> OpenStart(Job* job);
+  void CloseStart(Job* job);
+  Result<ChildId> AwaitStart(uint64_t id);
   Result<void> OpenStreams(Job* job, std::array<int, 3>* sources,
                            std::vector<Fd>* given);
   Result<void> RunEngine(Job* job, std::vector<Fd> given, bool* refused);

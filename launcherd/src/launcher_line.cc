@@ -67,9 +67,10 @@ void Launcher::Impl::ReleaseLine(Job* job) {
 /// The launch of the shell itself.
 Result<Launcher::Impl::Block> Launcher::Impl::StoreShell(
     const char* line, const Command& command) {
-  if (!command.argv.empty() || command.path || command.warm_only)
+  if (!command.argv.empty() || command.path || command.warm_only ||
+      command.await_start)
     return Error{EINVAL, "command",
-                 "a command line and argv, path or warm_only"};
+                 "a command line and argv, path, warm_only or await_start"};
   const char* argv[] = {"/bin/sh", "-c", line};
   Command shell_command = command;
   shell_command.argv = argv;

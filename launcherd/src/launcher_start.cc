@@ -149,6 +149,9 @@ Job* Launcher::Impl::AddJob(const Command& command, TimePoint requested) {
   job->group = command.group;
   job->output_cap = command.output_cap;
   job->warm_only = command.warm_only;
+  job->await_start = command.await_start;
+  job->drain =
+      command.drain < milliseconds::zero() ? options.drain : command.drain;
   job->timeout = command.timeout;
   job->tag = command.tag;
   job->times.requested = requested;
@@ -176,10 +179,55 @@ Result<ChildId> Launcher::Impl::Spawn(const Command& command) {
   Job* job = AddJob(command, requested);
   job->block = std::move(block.value());
   Result<ChildId> id = Launch(job);
+  if (id.ok() && command.await_start)
+    return AwaitStart(static_cast<uint64_t>(id.value()));
   // The caller's descriptors are not to outlive its own for long.
   if (id.ok() && job->warm && job->block->HoldsDescriptors())
     AwaitAnswer(static_cast<uint64_t>(id.value()));
   return id;
+}
+
+/// Nothing is run: what an engine would be asked for is all that counts.
+Result<void> Launcher::Impl::Prepare(const Command& command) {
+  Result<Block> stored = StoreCommand(command);
+  if (!stored.ok())
+    return stored.error();
+  Block block = std::move(stored.value());
+  Result<void> done = SetExecutable(command, block.get());
+  if (done.ok()) {
+    block->PlanSteps(-1, -1, -1, -1);
+    block->child.plan.set_fd_limit = fd_limit_raised;
+    block->child.plan.fd_limit = fd_limit;
+    done = templates ? templates->Prepare(*block)
+                     : Error{ENOTSUP, "warm", "warm templates are off"};
+  }
+  ReleaseBlock(std::move(block));
+  return done;
+}
+
+/// Until the program of a job runs, or what kept it from that is known.
+Result<ChildId> Launcher::Impl::AwaitStart(uint64_t id) {
+  for (;;) {
+    Job* job = Find(id);
+    if (!job) {
+      auto ended = std::find_if(
+          finished.begin(), finished.end(),
+          [id](const Finished& one) { return one.id == ChildId{id}; });
+      if (ended->cause != Finished::Cause::kNotStarted)
+        return ChildId{id};
+      Error error = std::move(ended->error);
+      finished.erase(ended);
+      return error;
+    }
+    const bool has_failed =
+        job->warm ? job->warm->report(job->report)->error != 0
+                  : job->block && job->block->child.report.error != 0;
+    if (job->pid > 0 && !job->start_pipe && !has_failed)
+      return ChildId{id};
+    // A signal is for whoever waits next: this takes no longer than an exec.
+    (void)loop.Wait(TimePoint::max(), nullptr,
+                    [this](uint64_t token) { Handle(token); });
+  }
 }
 
 Result<ChildId> Launcher::Impl::Launch(Job* job) {
@@ -195,8 +243,8 @@ Result<ChildId> Launcher::Impl::Launch(Job* job) {
 /// After an Error the job holds nothing that Start() took for it.
 Result<void> Launcher::Impl::StartOrWait(Job* job) {
   Result<void> started = Start(job);
-  if (!started.ok() && job->had_others && IsShortage(started.error().code) &&
-      job->block->HoldDescriptors().ok()) {
+  if (!started.ok() && job->had_others && !job->await_start &&
+      IsShortage(started.error().code) && job->block->HoldDescriptors().ok()) {
     waiting.push_back(job->id);
     ++statistics.deferred;
     return {};
@@ -219,6 +267,7 @@ Result<void> Launcher::Impl::Start(Job* job) {
     for (size_t i = 0; i < job->streams.size(); ++i)
       if (!had_stream[i])
         CloseStream(job, &job->streams[i]);
+    CloseStart(job);
     if (refused && options.engine != Engine::kClone3) {
       statistics.refusals += started.error().ToString() + "; ";
       if (Result<void> stepped = UsePosixSpawn(); !stepped.ok())
@@ -246,7 +295,15 @@ Result<void> Launcher::Impl::StartOnce(Job* job, bool* refused) {
   Result<void> opened = OpenStreams(job, &sources, &given);
   if (!opened.ok())
     return opened;
-  job->block->PlanSteps(sources[0], sources[1], sources[2]);
+  int until_exec = -1;
+  if (job->await_start) {
+    Result<Fd> end = OpenStart(job);
+    if (!end.ok())
+      return end.error();
+    until_exec = end.value().get();
+    given.push_back(std::move(end.value()));
+  }
+  job->block->PlanSteps(sources[0], sources[1], sources[2], until_exec);
   return RunEngine(job, std::move(given), refused);
 }
 
@@ -271,6 +328,28 @@ Result<Fd> Launcher::Impl::OpenStream(Job* job, Watch watch) {
     return added.error();
   stream->fd = std::move(pipe.value().read_end);
   return std::move(pipe.value().write_end);
+}
+
+/// Returns the child's end of a pipe whose end of file says that its program
+/// has been loaded, or never will be.
+Result<Fd> Launcher::Impl::OpenStart(Job* job) {
+  Result<Pipe> pipe = MakePipe();
+  if (!pipe.ok())
+    return pipe.error();
+  Result<void> added =
+      loop.Add(pipe.value().read_end.get(), job->Token(Watch::kStarted));
+  if (!added.ok())
+    return added.error();
+  job->start_pipe = std::move(pipe.value().read_end);
+  return std::move(pipe.value().write_end);
+}
+
+void Launcher::Impl::CloseStart(Job* job) {
+  if (!job->start_pipe)
+    return;
+  loop.Remove(
+      job->start_pipe.get());  // A child of the same time may hold it too.
+  job->start_pipe.Reset();
 }
 
 Result<void> Launcher::Impl::OpenStreams(Job* job, std::array<int, 3>* sources,
@@ -415,8 +494,9 @@ void Launcher::Impl::OnNotStarted(Job* job, const Error& error) {
 /// Lets a job that met a shortage in the child wait for another one to end, if
 /// that can help and nothing is done twice. It must have no child.
 bool Launcher::Impl::PutOff(Job* job, const Error& error) {
-  if (!IsShortage(error.code) || !job->had_others || job->pending_signal != 0 ||
-      job->killed != 0 || job->timed_out || job->block->HasActions())
+  if (!IsShortage(error.code) || !job->had_others || job->await_start ||
+      job->pending_signal != 0 || job->killed != 0 || job->timed_out ||
+      job->block->HasActions())
     return false;
   for (Watch watch : {Watch::kTimeout, Watch::kPoll, Watch::kDrain,
                       Watch::kDrainLimit, Watch::kHeld})

@@ -66,6 +66,8 @@ std::string ShellLine::Plan(LaunchBlock& surroundings) {
   kind_ = shell_->Kind();
   if (kind_ == Shell::kUnknown)
     return "an unknown shell";
+  if (surroundings.group == Command::Group::kSession)
+    return "a session to lead";
   // dash and busybox catch it, so that it is the default in their programs.
   struct sigaction action;
   if (sigaction(SIGCHLD, nullptr, &action) != 0 ||

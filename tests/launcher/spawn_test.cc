@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -259,6 +261,114 @@ TEST_P(SpawnTest, OrJoinsOneOfOurSession) {
   Finished none = Run({"ids"}, command);
   EXPECT_EQ(Cause::kNotStarted, none.cause);
   EXPECT_EQ(EPERM, none.error.code);
+}
+
+TEST_P(SpawnTest, OrLeadsASession) {
+  Command command;
+  command.group = Command::Group::kSession;
+  Ids ids(Output({"ids"}, command));
+  EXPECT_EQ(ids.pid, ids.group);
+  EXPECT_EQ(ids.pid, ids.session);
+  EXPECT_EQ(getpid(), ids.parent);
+}
+
+TEST_P(SpawnTest, SessionIsKilledAsAWhole) {
+  Pipe held;
+  const Action actions[] = {Action::Dup2(held.write.get(), 5)};
+  Command command;
+  command.group = Command::Group::kSession;
+  command.await_start = true;
+  command.actions = actions;
+  auto started = Start({"/bin/sh", "-c", "cat <&0 & wait"}, command);
+  ASSERT_TRUE(started.ok()) << started.error().ToString();
+  held.write.Reset();
+  EXPECT_TRUE(launcher_->Kill(started.value(), SIGKILL).ok());
+  Expect(Cause::kSignaled, SIGKILL, Finish());
+  EXPECT_EQ("", held.Await());
+}
+
+TEST_P(SpawnTest, LineThatLeadsASessionHasItsShell) {
+  Command command;
+  command.group = Command::Group::kSession;
+  EXPECT_EQ("a session to lead", launcher_->WhyShell("true", command));
+}
+
+// Until the program runs.
+
+TEST_P(SpawnTest, AwaitedStartHasAPid) {
+  Pipe input;
+  Command command;
+  command.await_start = true;
+  command.in = Stdio::FromFd(input.read.get());
+  auto started = Start({kHold}, command);
+  ASSERT_TRUE(started.ok()) << started.error().ToString();
+  Result<pid_t> pid = launcher_->Pid(started.value());
+  ASSERT_TRUE(pid.ok());
+  // The exec is over: this is its program.
+  char program[4096];
+  const std::string link = "/proc/" + std::to_string(pid.value()) + "/exe";
+  ssize_t size = readlink(link.c_str(), program, sizeof(program));
+  ASSERT_GT(size, 0);
+  EXPECT_EQ(std::filesystem::canonical(kHold).string(),
+            std::string(program, size));
+  input.write.Reset();
+  Finished done = Finish();
+  Expect(Cause::kExited, 0, done);
+  EXPECT_EQ(pid.value(), done.pid);
+  EXPECT_EQ(ESRCH, launcher_->Pid(started.value()).error().code);
+}
+
+TEST_P(SpawnTest, AwaitedStartFailsAtOnce) {
+  Command command;
+  command.await_start = true;
+  command.cwd = "/nonexistent/directory";
+  auto started = Start({kProbe, "argv"}, command);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(ENOENT, started.error().code);
+  if (GetParam() != Engine::kPosixSpawn) {
+    EXPECT_STREQ("chdir", started.error().step);
+    EXPECT_EQ(command.cwd, started.error().object);
+  }
+  EXPECT_EQ(0u, launcher_->children());
+
+  const std::string script =
+      dir_.File("script", "#!/nonexistent/shell\n", 0755);
+  command.cwd = nullptr;
+  started = Start({script.c_str()}, command);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(ENOENT, started.error().code);
+  EXPECT_EQ(0u, launcher_->children());
+}
+
+TEST_P(SpawnTest, AwaitedStartKeepsTheEndOfOthers) {
+  ChildId first = Probe({"argv", "first"});
+  Command command;
+  command.await_start = true;
+  std::vector<ChildId> started;
+  for (int i = 0; i < 20; ++i)
+    started.push_back(Probe({"argv", "later"}, command));
+  std::set<ChildId> ended;
+  for (int i = 0; i < 21; ++i) {
+    Finished done = Finish();
+    Expect(Cause::kExited, 0, done);
+    ended.insert(done.id);
+  }
+  EXPECT_EQ(21u, ended.size());
+  EXPECT_TRUE(ended.contains(first));
+  EXPECT_FALSE(launcher_->SpawnLine("true", command).ok());
+}
+
+TEST_P(SpawnTest, InputFromMemory) {
+  const std::string text(300'000, 'x');
+  Result<Fd> input = MemoryInput(text);
+  ASSERT_TRUE(input.ok()) << input.error().ToString();
+  Command command;
+  command.in = Stdio::FromFd(input.value().get());
+  auto started = Start({"/bin/cat"}, command);
+  ASSERT_TRUE(started.ok());
+  input.value().Reset();
+  EXPECT_EQ(text, Finish().output);
+  EXPECT_EQ(-1, write(MemoryInput("").value().get(), "x", 1));
 }
 
 TEST_P(SpawnTest, NoGroupToJoin) {

@@ -314,6 +314,56 @@ TEST_F(WarmTest, GroupToJoin) {
   EXPECT_EQ(Engine::kWarm, ExpectSame({kProbe, "argv"}, command));
 }
 
+TEST_F(WarmTest, SessionOfItsOwn) {
+  Command command;
+  command.group = Command::Group::kSession;
+  command.await_start = true;
+  EXPECT_EQ(Engine::kWarm, ExpectSame({kProbe, "argv"}, command));
+}
+
+TEST_F(WarmTest, AwaitedStartTellsWhatFails) {
+  Command command;
+  command.await_start = true;
+  EXPECT_EQ(Engine::kWarm, ExpectSame({kProbe, "argv"}, command));
+  command.cwd = "/nonexistent/directory";
+  const char* argv[] = {kProbe, "argv"};
+  command.argv = argv;
+  auto started = warm_->Spawn(command);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(ENOENT, started.error().code);
+  EXPECT_STREQ("chdir", started.error().step);
+  EXPECT_EQ(0u, warm_->children());
+}
+
+TEST_F(WarmTest, PreparedBeforeItsFirstUse) {
+  auto launcher = Make(Engine::kAuto);
+  const std::string program = LAUNCHER_TEST_CHILD_DIR "/warm_allocates";
+  const char* argv[] = {program.c_str()};
+  Command command;
+  command.argv = argv;
+  Result<void> prepared = launcher->Prepare(command);
+  const bool fast =
+      !prepared.ok() && prepared.error().object == "its loader takes no time";
+  if (!fast) {
+    ASSERT_TRUE(prepared.ok()) << prepared.error().ToString();
+    EXPECT_EQ(1u, launcher->statistics().warm_processes);
+    ASSERT_TRUE(launcher->Prepare(command).ok());
+    EXPECT_EQ(1u, launcher->statistics().warm_parked);
+    ASSERT_TRUE(launcher->Spawn(command).ok());
+    EXPECT_EQ(Engine::kWarm, Finish(*launcher).engine);
+  }
+
+  argv[0] = kHold;  // Static: there is nothing to be saved.
+  prepared = launcher->Prepare(command);
+  ASSERT_FALSE(prepared.ok());
+  EXPECT_EQ(EPERM, prepared.error().code);
+  EXPECT_NE("", prepared.error().object);
+  argv[0] = "/nonexistent/program";
+  EXPECT_EQ(ENOENT, launcher->Prepare(command).error().code);
+  argv[0] = kProbe;
+  EXPECT_EQ(ENOTSUP, Make(Engine::kClone3)->Prepare(command).error().code);
+}
+
 TEST_F(WarmTest, IgnoredChildrenStartCold) {
   auto* old = signal(SIGCHLD, SIG_IGN);
   ASSERT_NE(SIG_ERR, old);

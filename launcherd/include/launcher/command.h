@@ -17,6 +17,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
+
+#include "launcher/fd.h"
+#include "launcher/result.h"
 
 namespace launcher {
 
@@ -38,6 +42,13 @@ struct Stdio {
   static constexpr Stdio Merge() { return {Kind::kMerge, -1}; }
   static constexpr Stdio FromFd(int fd) { return {Kind::kFd, fd}; }
 };
+
+/// A descriptor to read these bytes from, for Stdio::FromFd(): an unnamed file
+/// (memfd_create(2), Linux 3.17) at its start, open for reading alone, so that
+/// nobody has to feed a pipe. `name` is what /proc/PID/fd shows of it.
+/// Errors: EMFILE, ENFILE, ENOMEM, ENOSPC (steps "memfd_create", "write",
+/// "open").
+Result<Fd> MemoryInput(std::string_view bytes, const char* name = "input");
 
 /// One step that the child takes before its program is loaded. Actions run in
 /// order, after the standard descriptors, the process group and the directory
@@ -116,6 +127,8 @@ struct Command {
     kInherit,  ///< Stays in the launcher's: gets the terminal's signals itself.
     kJoin,     ///< Enters `pgid`, of the launcher's session. Launcher::Kill()
                ///< reaches the child alone: the group has other owners.
+    kSession,  ///< Leads a new session and group, setsid(2), without a
+               ///< terminal. A line has a shell then, to lead them.
   };
 
   std::span<const char* const> argv;  ///< argv[0] first, no null at the end.
@@ -152,12 +165,22 @@ struct Command {
   /// kNotStarted with ENOTSUP. Not for lines.
   bool warm_only = false;
 
+  /// Spawn() returns when the program runs, as posix_spawn(3) does: what goes
+  /// wrong in the child, a missing directory say, is an Error of Spawn(), and a
+  /// shortage too. The launcher's other children go on meanwhile, and their
+  /// ends are kept for Wait(). A step that hangs, the open of a FIFO say, holds
+  /// Spawn(). Not for lines.
+  bool await_start = false;
+
   /// Bytes kept of each captured stream; what comes after is read and counted,
   /// so that the child does not block, and dropped.
   size_t output_cap = SIZE_MAX;
 
   /// After this long the group is killed with SIGKILL. Zero: no limit.
   std::chrono::milliseconds timeout{0};
+
+  /// Launcher::Options::drain for this child. Negative: that one.
+  std::chrono::milliseconds drain{-1};
 
   /// Comes back in Finished::tag.
   void* tag = nullptr;

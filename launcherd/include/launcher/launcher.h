@@ -33,6 +33,10 @@
 #ifndef LAUNCHER_LAUNCHER_H_
 #define LAUNCHER_LAUNCHER_H_
 
+#ifndef __cplusplus
+#include "launcher/c.h"
+#else
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -93,6 +97,7 @@ struct Finished {
 
   ChildId id{};
   void* tag = nullptr;  ///< Command::tag.
+  pid_t pid = 0;  ///< What it was, 0: there was none. Free for others by now.
   Cause cause = Cause::kExited;
   int code = 0;
   bool core_dumped = false;
@@ -251,6 +256,14 @@ class Launcher {
   /// there is no process and no descriptor, and nothing to Wait for.
   Result<ChildId> Spawn(const Command& command);
 
+  /// Makes the template of the program of `command` and parks it for later
+  /// Spawn()s with the same argv[0] and environment, whatever its use so far;
+  /// waits for that (milliseconds). Nothing of `command` is run.
+  /// Errors: as Spawn(), about the command; EPERM (step "warm", object why): it
+  /// will always start cold; ENOTSUP (step "warm"): warm templates are off, or
+  /// it could not be parked this time. Spawn() works in spite of these two.
+  Result<void> Prepare(const Command& command);
+
   /// Runs a command line as `/bin/sh -c line` would, sh(1), with the rest of
   /// `command` (argv empty, path null) as the shell's surroundings. The shell
   /// itself is left out where the same comes of it: a line of plain commands
@@ -278,8 +291,8 @@ class Launcher {
   /// Descriptors that `command` names are kept by the launcher until the line
   /// has ended: who waits for the end of file of such a pipe must call Wait().
   ///
-  /// Errors: as Spawn(), about the shell; EINVAL if argv, path or warm_only are
-  /// set.
+  /// Errors: as Spawn(), about the shell; EINVAL if argv, path, warm_only or
+  /// await_start are set.
   Result<ChildId> SpawnLine(const char* line, const Command& command);
 
   /// Why SpawnLine() would use the shell, empty if it would not. Starts
@@ -304,6 +317,11 @@ class Launcher {
   /// Launcher's and the same; not to be read from or changed.
   /// Errors: EMFILE, ENFILE, ENOMEM (step "timerfd_create").
   Result<int> PollFd();
+
+  /// The process of a child that runs or has just ended: Finished::pid. Of a
+  /// line, the one that runs now. Errors: ESRCH, no such child, or no process
+  /// yet: with Command::await_start there is one when Spawn() returns.
+  Result<pid_t> Pid(ChildId id) const;
 
   /// A new descriptor of the process of a child, pidfd_open(2): for others to
   /// signal it by, and to see its end. Errors: ESRCH, no such child, or it has
@@ -341,5 +359,7 @@ class Launcher {
 };
 
 }  // namespace launcher
+
+#endif  // __cplusplus
 
 #endif  // LAUNCHER_LAUNCHER_H_

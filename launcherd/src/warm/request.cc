@@ -58,6 +58,7 @@ class Table {
           Close(step.fd, step.newfd);
         return;
       case Kind::kSetpgid:
+      case Kind::kSetsid:
       case Kind::kChdir:
       case Kind::kSignalDefault:
       case Kind::kSignalIgnore:

@@ -48,7 +48,7 @@ Result<Tracee> Tracee::Start(LaunchBlock* block, Canceller* canceller) {
   if (waitpid(getpid(), nullptr, WNOHANG) == 0 || errno != ECHILD)
     return Error{EPERM, "waitpid", ""};
   block->line_steps().push_back({.kind = ChildStep::Kind::kTraceMe});
-  block->PlanSteps(-1, -1, -1);
+  block->PlanSteps(-1, -1, -1, -1);
   Result<Started> started = MakeClone3Engine()->Start(block, true);
   if (!started.ok())
     return started.error();

@@ -153,6 +153,24 @@ std::string WarmTemplates::WhyNever(const LaunchBlock& block) {
   return FindEntry(block, &match)->never;
 }
 
+Result<void> WarmTemplates::Prepare(const LaunchBlock& block) {
+  if (std::string why = WhyNever(block); !why.empty())
+    return Error{EPERM, "warm", std::move(why)};
+  if (work_) {
+    AwaitParking();
+    FinishParking();
+  }
+  EnvironmentMatch match;
+  Entry* entry = FindEntry(block, &match);
+  if (!entry->process)
+    ParkNow(entry);
+  if (entry->process)
+    return {};
+  if (!entry->never.empty())
+    return Error{EPERM, "warm", entry->never};
+  return Error{ENOTSUP, "warm", entry->program.path};
+}
+
 WarmTemplates::ProcessPointer WarmTemplates::Find(const LaunchBlock& block,
                                                   Message* message) {
   if (!CanBeAsked(block))
@@ -169,11 +187,11 @@ WarmTemplates::ProcessPointer WarmTemplates::Find(const LaunchBlock& block,
       work_->canceller.Cancel();
     if (work_ || (!now && entry->uses <= options_.warm_after))
       return nullptr;
-    BeginParking(entry);
-    if (!now || !work_)
+    if (!now) {
+      BeginParking(entry);
       return nullptr;
-    AwaitParking();
-    FinishParking();
+    }
+    ParkNow(entry);
     if (!entry->process)
       return nullptr;
   }
@@ -216,6 +234,14 @@ void WarmTemplates::BeginParking(Entry* entry) {
   pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (error == 0)
     work_ = std::move(work);
+}
+
+void WarmTemplates::ParkNow(Entry* entry) {
+  BeginParking(entry);
+  if (!work_)
+    return;
+  AwaitParking();
+  FinishParking();
 }
 
 /// Until the thread is done; a constructor that never ends is given up.

@@ -49,6 +49,10 @@ class WarmTemplates {
   /// the engine kWarm it parks now, and waits for that.
   ProcessPointer Find(const LaunchBlock& block, Message* message);
 
+  /// Parks the program of `block` if it is not, and waits for that.
+  /// Errors (step "warm"): EPERM, it never will be, object why; ENOTSUP.
+  Result<void> Prepare(const LaunchBlock& block);
+
   /// Why Find() will never give a process for it; empty: it may.
   std::string WhyNever(const LaunchBlock& block);
 
@@ -91,6 +95,7 @@ class WarmTemplates {
   void BeginParking(Entry* entry);
   void AwaitParking();
   void FinishParking();
+  void ParkNow(Entry* entry);
   void MakeRoom(uint64_t kib);
   void Retire(Entry* entry);
   bool CheckState();
