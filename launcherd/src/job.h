@@ -95,6 +95,7 @@ struct Job {
   bool warm_only = false;  ///< Command::warm_only.
 
   bool await_start = false;  ///< Command::await_start.
+  bool given_away = false;   ///< StartProcess(): not ours to reap.
 
   Timeline times;
   std::array<Timeline::TimePoint, kTimers> timers = {};  ///< Zero: not set.

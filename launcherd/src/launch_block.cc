@@ -74,6 +74,30 @@ ChildStep::Kind StepKind(Action::Kind kind) {
   return ChildStep::Kind::kSignalDefault;
 }
 
+/// Splits the ranges that would close one of `held`, which is sorted.
+std::vector<ChildStep> Spare(const std::vector<ChildStep>& actions,
+                             const std::vector<int>& held) {
+  std::vector<ChildStep> split;
+  for (ChildStep step : actions) {
+    if (step.kind == ChildStep::Kind::kCloseRange) {
+      const int last = step.newfd;
+      for (int fd : held) {
+        if (fd < step.fd || (last >= 0 && fd > last))
+          continue;
+        step.newfd = fd - 1;
+        if (step.newfd >= step.fd)
+          split.push_back(step);
+        step.fd = fd + 1;
+      }
+      step.newfd = last;
+      if (last >= 0 && step.fd > last)
+        continue;
+    }
+    split.push_back(step);
+  }
+  return split;
+}
+
 }  // namespace
 
 LaunchBlock::~LaunchBlock() {
@@ -227,13 +251,7 @@ Result<void> LaunchBlock::HoldDescriptors() {
   }
 
   // Above all numbers that an action gives a new meaning.
-  int lowest = 3;
-  for (const ChildStep& step : actions_) {
-    if (step.kind == ChildStep::Kind::kClose)
-      lowest = std::max(lowest, step.fd + 1);
-    else if (step.kind != ChildStep::Kind::kCloseRange)
-      lowest = std::max(lowest, step.newfd + 1);
-  }
+  const int lowest = FirstUntouched();
   // All or none: half of them held would pass for all at the next call.
   std::vector<Fd> copies;
   std::vector<int> numbers;
@@ -251,31 +269,19 @@ Result<void> LaunchBlock::HoldDescriptors() {
   }
   held_ = std::move(copies);
   std::sort(numbers.begin(), numbers.end());
-  SpareHeld(numbers);
+  actions_ = Spare(actions_, numbers);
   return {};
 }
 
-/// Splits the ranges that would close one of `held`, which is sorted.
-void LaunchBlock::SpareHeld(const std::vector<int>& held) {
-  std::vector<ChildStep> split;
-  for (ChildStep step : actions_) {
-    if (step.kind == ChildStep::Kind::kCloseRange) {
-      const int last = step.newfd;
-      for (int fd : held) {
-        if (fd < step.fd || (last >= 0 && fd > last))
-          continue;
-        step.newfd = fd - 1;
-        if (step.newfd >= step.fd)
-          split.push_back(step);
-        step.fd = fd + 1;
-      }
-      step.newfd = last;
-      if (last >= 0 && step.fd > last)
-        continue;
-    }
-    split.push_back(step);
+int LaunchBlock::FirstUntouched() const {
+  int lowest = 3;
+  for (const ChildStep& step : actions_) {
+    if (step.kind == ChildStep::Kind::kClose)
+      lowest = std::max(lowest, step.fd + 1);
+    else if (step.kind != ChildStep::Kind::kCloseRange)
+      lowest = std::max(lowest, step.newfd + 1);
   }
-  actions_ = std::move(split);
+  return lowest;
 }
 
 void LaunchBlock::SetExecutable(std::string executable) {
@@ -324,12 +330,16 @@ void LaunchBlock::PlanSteps(int in_fd, int out_fd, int err_fd, int until_exec) {
   AddStdio(in, in_fd, 0);
   AddStdio(out, out_fd, 1);
   AddStdio(err, err_fd, 2);
-  if (until_exec >= 0)
+  if (until_exec < 0) {
+    steps_.insert(steps_.end(), actions_.begin(), actions_.end());
+  } else {
     steps_.push_back({.kind = ChildStep::Kind::kDup2,
                       .fd = until_exec,
                       .newfd = until_exec,
                       .flags = O_CLOEXEC});
-  steps_.insert(steps_.end(), actions_.begin(), actions_.end());
+    const std::vector<ChildStep> spared = Spare(actions_, {until_exec});
+    steps_.insert(steps_.end(), spared.begin(), spared.end());
+  }
   steps_.insert(steps_.end(), line_steps_.begin(), line_steps_.end());
   child.plan.steps = steps_.data();
   child.plan.step_count = steps_.size();

@@ -64,6 +64,9 @@ class LaunchBlock {
   /// negative: none.
   void PlanSteps(int in, int out, int err, int until_exec);
 
+  /// From this number on no action touches a descriptor, but for ranges.
+  int FirstUntouched() const;
+
   /// Whether a second try would repeat side effects of actions.
   bool HasActions() const { return !actions_.empty() || !line_steps_.empty(); }
 
@@ -91,7 +94,6 @@ class LaunchBlock {
   char* Copy(std::string_view text);
   int NameOf(int fd) const;
   Result<void> AddAction(const Action& action);
-  void SpareHeld(const std::vector<int>& held);
   void AddStdio(const Stdio& how, int source, int target);
 
   std::string text_;  ///< Reserved in full first: pointers lead into it.

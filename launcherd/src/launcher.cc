@@ -203,6 +203,12 @@ Result<ChildId> Launcher::Spawn(const Command& command) {
   return spawned;
 }
 
+Result<pid_t> Launcher::StartProcess(const Command& command) {
+  Result<pid_t> started = impl_->StartProcess(command);
+  impl_->ShowWork();
+  return started;
+}
+
 Result<void> Launcher::Prepare(const Command& command) {
   Result<void> prepared = impl_->Prepare(command);
   impl_->ShowWork();

@@ -48,6 +48,7 @@ struct Launcher::Impl {
   ~Impl();
 
   Result<ChildId> Spawn(const Command& command);
+  Result<pid_t> StartProcess(const Command& command);
   Result<void> Prepare(const Command& command);
   Result<ChildId> SpawnLine(const char* line, const Command& command);
   std::string WhyShell(const char* line, const Command& command);
@@ -70,6 +71,7 @@ struct Launcher::Impl {
   Result<Block> StoreCommand(const Command& command);
   Result<void> SetExecutable(const Command& command, LaunchBlock* block);
   Result<void> UseTemplate(const std::string& path);
+  Result<Job*> AddCommand(const Command& command);
   Job* AddJob(const Command& command, TimePoint requested);
   void RemoveJob(Job* job);
   Result<ChildId> Launch(Job* job);
@@ -79,7 +81,7 @@ struct Launcher::Impl {
   Result<Fd> OpenStream(Job* job, Watch watch);
   Result<Fd> OpenStart(Job* job);
   void CloseStart(Job* job);
-  Result<ChildId> AwaitStart(uint64_t id);
+  Result<void> AwaitStart(uint64_t id);
   Result<void> OpenStreams(Job* job, std::array<int, 3>* sources,
                            std::vector<Fd>* given);
   Result<void> RunEngine(Job* job, std::vector<Fd> given, bool* refused);

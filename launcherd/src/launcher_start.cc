@@ -167,6 +167,24 @@ void Launcher::Impl::RemoveJob(Job* job) {
 }
 
 Result<ChildId> Launcher::Impl::Spawn(const Command& command) {
+  Result<Job*> added = AddCommand(command);
+  if (!added.ok())
+    return added.error();
+  Job* job = added.value();
+  Result<ChildId> id = Launch(job);
+  if (id.ok() && command.await_start) {
+    Result<void> runs = AwaitStart(static_cast<uint64_t>(id.value()));
+    if (!runs.ok())
+      return runs.error();
+    return id;
+  }
+  // The caller's descriptors are not to outlive its own for long.
+  if (id.ok() && job->warm && job->block->HoldsDescriptors())
+    AwaitAnswer(static_cast<uint64_t>(id.value()));
+  return id;
+}
+
+Result<Job*> Launcher::Impl::AddCommand(const Command& command) {
   TimePoint requested = steady_clock::now();
   Result<Block> block = StoreCommand(command);
   if (!block.ok())
@@ -178,13 +196,30 @@ Result<ChildId> Launcher::Impl::Spawn(const Command& command) {
   }
   Job* job = AddJob(command, requested);
   job->block = std::move(block.value());
+  return job;
+}
+
+Result<pid_t> Launcher::Impl::StartProcess(const Command& command) {
+  const Stdio::Kind kCapture = Stdio::Kind::kCapture;
+  if (command.out.kind == kCapture || command.err.kind == kCapture ||
+      command.timeout > milliseconds::zero())
+    return Error{EINVAL, "command", "a process of the caller's, to be watched"};
+  Result<Job*> added = AddCommand(command);
+  if (!added.ok())
+    return added.error();
+  Job* job = added.value();
+  job->await_start = job->given_away = true;
   Result<ChildId> id = Launch(job);
-  if (id.ok() && command.await_start)
-    return AwaitStart(static_cast<uint64_t>(id.value()));
-  // The caller's descriptors are not to outlive its own for long.
-  if (id.ok() && job->warm && job->block->HoldsDescriptors())
-    AwaitAnswer(static_cast<uint64_t>(id.value()));
-  return id;
+  if (!id.ok())
+    return id.error();
+  Result<void> runs = AwaitStart(job->id);
+  if (!runs.ok())
+    return runs.error();
+  const pid_t pid = job->pid;
+  if (job->warm)
+    job->warm->LeaveReport(job->report);
+  RemoveJob(job);
+  return pid;
 }
 
 /// Nothing is run: what an engine would be asked for is all that counts.
@@ -205,8 +240,8 @@ Result<void> Launcher::Impl::Prepare(const Command& command) {
   return done;
 }
 
-/// Until the program of a job runs, or what kept it from that is known.
-Result<ChildId> Launcher::Impl::AwaitStart(uint64_t id) {
+/// Until the program of a job runs. After an Error the job is no more.
+Result<void> Launcher::Impl::AwaitStart(uint64_t id) {
   for (;;) {
     Job* job = Find(id);
     if (!job) {
@@ -214,16 +249,20 @@ Result<ChildId> Launcher::Impl::AwaitStart(uint64_t id) {
           finished.begin(), finished.end(),
           [id](const Finished& one) { return one.id == ChildId{id}; });
       if (ended->cause != Finished::Cause::kNotStarted)
-        return ChildId{id};
+        return {};
       Error error = std::move(ended->error);
       finished.erase(ended);
       return error;
     }
-    const bool has_failed =
-        job->warm ? job->warm->report(job->report)->error != 0
-                  : job->block && job->block->child.report.error != 0;
-    if (job->pid > 0 && !job->start_pipe && !has_failed)
-      return ChildId{id};
+    if (job->pid > 0 && !job->start_pipe) {
+      const bool has_failed =
+          job->warm ? job->warm->report(job->report)->error != 0
+                    : job->block && job->block->child.report.error != 0;
+      if (!has_failed)
+        return {};
+      if (std::exchange(job->given_away, false))
+        WatchExit(job);  // To be reaped here.
+    }
     // A signal is for whoever waits next: this takes no longer than an exec.
     (void)loop.Wait(TimePoint::max(), nullptr,
                     [this](uint64_t token) { Handle(token); });
@@ -336,12 +375,17 @@ Result<Fd> Launcher::Impl::OpenStart(Job* job) {
   Result<Pipe> pipe = MakePipe();
   if (!pipe.ok())
     return pipe.error();
+  // No action is to close it, or to put something else in its place.
+  Fd held(fcntl(pipe.value().write_end.get(), F_DUPFD_CLOEXEC,
+                job->block->FirstUntouched()));
+  if (!held)
+    return Error{errno, "fcntl", "pipe"};
   Result<void> added =
       loop.Add(pipe.value().read_end.get(), job->Token(Watch::kStarted));
   if (!added.ok())
     return added.error();
   job->start_pipe = std::move(pipe.value().read_end);
-  return std::move(pipe.value().write_end);
+  return held;
 }
 
 void Launcher::Impl::CloseStart(Job* job) {
@@ -450,7 +494,8 @@ void Launcher::Impl::Adopt(Job* job, Started started) {
   job->times.cloned = steady_clock::now();
   job->pid = started.pid;
   job->pidfd = std::move(started.pidfd);
-  WatchExit(job);
+  if (!job->given_away)
+    WatchExit(job);
   SetTimeout(job);
   if (job->pending_signal != 0)
     (void)Kill(job, std::exchange(job->pending_signal, 0));

@@ -248,6 +248,23 @@ TEST_F(CTest, AwaitedStart) {
   EXPECT_STREQ("/nonexistent/directory", result->error_object);
 }
 
+TEST_F(CTest, ProcessOfTheCaller) {
+  launcher_command command = Command({"/bin/sh", "-c", "exit 3"});
+  const int pid = launcher_start_process(l_, &command, &error_);
+  ASSERT_GT(pid, 0);
+  int status;
+  ASSERT_EQ(pid, waitpid(pid, &status, 0));
+  EXPECT_EQ(3, WEXITSTATUS(status));
+  command.cwd = "/nonexistent/directory";
+  EXPECT_EQ(-ENOENT, launcher_start_process(l_, &command, &error_));
+  EXPECT_STREQ("chdir", error_.step);
+  command.out.kind = LAUNCHER_STDIO_CAPTURE;
+  EXPECT_EQ(-EINVAL, launcher_start_process(l_, &command, &error_));
+  command.argv = nullptr;
+  command.line = "true";
+  EXPECT_EQ(-EINVAL, launcher_start_process(l_, &command, &error_));
+}
+
 TEST_F(CTest, PolledFromOutside) {
   const int fd = launcher_poll_fd(l_, &error_);
   ASSERT_GE(fd, 0);

@@ -273,18 +273,22 @@ TEST_P(SpawnTest, OrLeadsASession) {
 }
 
 TEST_P(SpawnTest, SessionIsKilledAsAWhole) {
-  Pipe held;
-  const Action actions[] = {Action::Dup2(held.write.get(), 5)};
+  Pipe held, forked;
+  const Action actions[] = {Action::Dup2(held.write.get(), 5),
+                            Action::Dup2(forked.write.get(), 6)};
   Command command;
   command.group = Command::Group::kSession;
-  command.await_start = true;
+  command.in = Stdio::FromFd(held.read.get());
   command.actions = actions;
-  auto started = Start({"/bin/sh", "-c", "cat <&0 & wait"}, command);
+  auto started =
+      Start({"/bin/sh", "-c", "cat <&0 6>&- & echo >&6; wait"}, command);
   ASSERT_TRUE(started.ok()) << started.error().ToString();
-  held.write.Reset();
+  EXPECT_EQ("\n", forked.Await());
   EXPECT_TRUE(launcher_->Kill(started.value(), SIGKILL).ok());
   Expect(Cause::kSignaled, SIGKILL, Finish());
-  EXPECT_EQ("", held.Await());
+  held.write.Reset();
+  EXPECT_EQ("", held.Await());  // No other has it open.
+  EXPECT_EQ(1, ReapChildren(1));
 }
 
 TEST_P(SpawnTest, LineThatLeadsASessionHasItsShell) {
@@ -338,6 +342,84 @@ TEST_P(SpawnTest, AwaitedStartFailsAtOnce) {
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(ENOENT, started.error().code);
   EXPECT_EQ(0u, launcher_->children());
+}
+
+TEST_P(SpawnTest, ProcessOfTheCaller) {
+  Pipe output;
+  Command command;
+  command.out = Stdio::FromFd(output.write.get());
+  command.err = Stdio::Inherit();
+  const char* argv[] = {kProbe, "argv", "word"};
+  command.argv = argv;
+  Result<pid_t> pid = launcher_->StartProcess(command);
+  ASSERT_TRUE(pid.ok()) << pid.error().ToString();
+  output.write.Reset();
+  EXPECT_EQ(std::string(kProbe) + "\nword\n", output.Await());
+  EXPECT_EQ(0u, launcher_->children());
+  // Though it has ended, nobody has reaped it.
+  EXPECT_EQ(ECHILD, launcher_->Wait(kHang).error().code);
+  int status;
+  ASSERT_EQ(pid.value(), waitpid(pid.value(), &status, 0));
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST_P(SpawnTest, ProcessOfTheCallerThatCannotBeStarted) {
+  Command command;
+  command.out = command.err = Stdio::Inherit();
+  command.cwd = "/nonexistent/directory";
+  const char* argv[] = {kProbe, "argv"};
+  command.argv = argv;
+  for (int i = 0; i < 3; ++i) {
+    Result<pid_t> pid = launcher_->StartProcess(command);
+    ASSERT_FALSE(pid.ok());
+    EXPECT_EQ(ENOENT, pid.error().code);
+    EXPECT_LE(waitpid(-1, nullptr, WNOHANG), 0);
+  }
+  command.cwd = nullptr;
+  command.timeout = std::chrono::seconds(1);
+  EXPECT_EQ(EINVAL, launcher_->StartProcess(command).error().code);
+  command.timeout = {};
+  command.out = Stdio::Capture();
+  EXPECT_EQ(EINVAL, launcher_->StartProcess(command).error().code);
+}
+
+TEST_P(SpawnTest, ManyProcessesOfTheCaller) {
+  Pipe input;
+  Command command;
+  command.in = Stdio::FromFd(input.read.get());
+  command.out = command.err = Stdio::Inherit();
+  const char* argv[] = {kHold};
+  command.argv = argv;
+  std::set<pid_t> pids;
+  for (int i = 0; i < 100; ++i) {
+    Result<pid_t> pid = launcher_->StartProcess(command);
+    ASSERT_TRUE(pid.ok()) << pid.error().ToString();
+    pids.insert(pid.value());
+  }
+  EXPECT_EQ(100u, pids.size());
+  input.write.Reset();
+  EXPECT_EQ(100, ReapChildren(100));
+}
+
+// The descriptor by which the end of a start is seen is in nobody's way.
+TEST_P(SpawnTest, AwaitedStartWhoseActionsCloseEverything) {
+  Pipe input;
+  const Action actions[] = {Action::CloseRange(3, -1), Action::Dup2(1, 9),
+                            Action::Close(40), Action::CloseRange(10, 60)};
+  Command command;
+  command.await_start = true;
+  command.in = Stdio::FromFd(input.read.get());
+  command.actions = actions;
+  auto started = Start({kHold}, command);
+  ASSERT_TRUE(started.ok()) << started.error().ToString();
+  std::set<int> open;
+  const pid_t pid = launcher_->Pid(started.value()).value();
+  for (const auto& entry : std::filesystem::directory_iterator(
+           "/proc/" + std::to_string(pid) + "/fd"))
+    open.insert(std::stoi(entry.path().filename()));
+  EXPECT_EQ((std::set<int>{0, 1, 2, 9}), open);
+  input.write.Reset();
+  Expect(Cause::kExited, 0, Finish());
 }
 
 TEST_P(SpawnTest, AwaitedStartKeepsTheEndOfOthers) {

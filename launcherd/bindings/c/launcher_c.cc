@@ -317,6 +317,19 @@ int launcher_spawn(launcher_handle* launcher, const launcher_command* command,
   return 0;
 }
 
+int launcher_start_process(launcher_handle* launcher,
+                           const launcher_command* command,
+                           launcher_error* error) {
+  OwnedCommand owned;
+  owned.command.in = owned.command.out = owned.command.err = Stdio::Inherit();
+  if (Result<void> taken = TakeCommand(command, &owned); !taken.ok())
+    return Fail(taken.error(), error);
+  if (owned.line)
+    return Fail(Invalid("a line is no process"), error);
+  Result<pid_t> pid = launcher->launcher->StartProcess(owned.command);
+  return pid.ok() ? pid.value() : Fail(pid.error(), error);
+}
+
 int launcher_prepare(launcher_handle* launcher, const launcher_command* command,
                      launcher_error* error) {
   OwnedCommand owned;

@@ -272,6 +272,15 @@ void launcher_destroy(launcher_handle* launcher);
 int launcher_spawn(launcher_handle* launcher, const launcher_command* command,
                    uint64_t* id, launcher_error* error);
 
+/* Starts a process that is the caller's own, as posix_spawn(3) does: it runs
+ * its program when this returns, launcher_wait() knows nothing of it, and the
+ * caller reaps it, waitpid(2). Returns the pid. It has no captured streams
+ * (LAUNCHER_STDIO_DEFAULT is INHERIT for all three), timeout, cap or drain.
+ * Errors: as launcher_spawn() with LAUNCHER_AWAIT_START. */
+int launcher_start_process(launcher_handle* launcher,
+                           const launcher_command* command,
+                           launcher_error* error);
+
 /* Makes the template of the command's program and parks it, for the launches
  * that follow with the same argv[0] and environment. Runs nothing of it.
  * Errors: as launcher_spawn(); EPERM (step "warm", object why): it always

@@ -256,6 +256,14 @@ class Launcher {
   /// there is no process and no descriptor, and nothing to Wait for.
   Result<ChildId> Spawn(const Command& command);
 
+  /// Starts a process that is the caller's own, as posix_spawn(3) does: it runs
+  /// its program when this returns, Wait() knows nothing of it, and it must be
+  /// reaped by its pid, waitpid(2). For programs that look after processes
+  /// themselves. It stays when the Launcher goes.
+  /// Errors: as Spawn() with Command::await_start; EINVAL (step "command") for
+  /// what needs a Launcher: captured streams, a timeout.
+  Result<pid_t> StartProcess(const Command& command);
+
   /// Makes the template of the program of `command` and parks it for later
   /// Spawn()s with the same argv[0] and environment, whatever its use so far;
   /// waits for that (milliseconds). Nothing of `command` is run.

@@ -40,6 +40,12 @@ bool WarmProcess::IsFresh() const {
 
 Result<void> WarmProcess::Send(uint64_t job, Message* message,
                                uint32_t* report) {
+  std::erase_if(left_reports_, [this](uint32_t left) {
+    const bool written = this->report(left)->exec_ns != 0;
+    if (written)
+      FreeReport(left);
+    return written;
+  });
   if (!free_reports_.empty()) {
     *report = free_reports_.back();
     free_reports_.pop_back();

@@ -42,6 +42,9 @@ class WarmProcess {
   Report* report(uint32_t index) { return parked_.reports.get() + index; }
   void FreeReport(uint32_t index) { free_reports_.push_back(index); }
 
+  /// The same of one that its clone may still write to.
+  void LeaveReport(uint32_t index) { left_reports_.push_back(index); }
+
   /// The next reply, if there is one.
   std::optional<Reply> Receive();
 
@@ -73,6 +76,7 @@ class WarmProcess {
 
   Parked parked_;
   std::vector<uint32_t> free_reports_;
+  std::vector<uint32_t> left_reports_;
   uint32_t next_report_ = 0;
   std::set<uint64_t> unanswered_;
   bool at_end_ = false;
