@@ -61,6 +61,8 @@ struct Job {
   std::array<Stream, 2> streams;       ///< Watch::kOutput and kErrorOutput.
   std::unique_ptr<LaunchBlock> block;  ///< Null once the child has left it.
   Command::Group group = Command::Group::kOwn;
+  Command::Survivors survivors = Command::Survivors::kLeave;
+  bool group_killed = false;  ///< SIGKILL has been sent to its group.
   size_t output_cap = SIZE_MAX;
   std::chrono::milliseconds timeout{0};
   std::chrono::milliseconds drain{-1};  ///< Negative: wait.

@@ -122,6 +122,9 @@ Result<void> LaunchBlock::Store(const Command& command,
     return Invalid("standard output cannot be merged");
   if (command.group == Command::Group::kJoin && command.pgid <= 0)
     return Invalid("no process group to join");
+  if (command.survivors != Command::Survivors::kLeave &&
+      command.group != Command::Group::kOwn)
+    return Invalid("survivors of a group that is not its own");
   for (const Stdio& stdio : {command.in, command.out, command.err})
     if (stdio.kind == Stdio::Kind::kFd && stdio.fd < 0)
       return Invalid("a negative descriptor");

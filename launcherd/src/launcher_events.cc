@@ -10,6 +10,7 @@
 #include "holder.h"
 #include "launcher_impl.h"
 #include "reap.h"
+#include "survivors.h"
 
 namespace launcher {
 
@@ -52,6 +53,7 @@ bool EndsByDefault(int signal) {
 
 /// The shell of a command line would have died of it.
 void NoteKill(Job* job, int signal) {
+  job->group_killed |= signal == SIGKILL;
   job->stopped |= signal == 0;
   if (job->killed == 0 && EndsByDefault(signal))
     job->killed = signal;
@@ -383,6 +385,7 @@ void Launcher::Impl::Finish(Job* job, Finished result) {
   result.shell_reason = std::move(job->shell_reason);
   if (job->leader > 0)
     job->usage.Add(ReapChild(job->leader, -1).usage);
+  TakeSurvivors(job, &result);
   result.user_cpu = job->usage.user_cpu;
   result.system_cpu = job->usage.system_cpu;
   result.max_rss_kib = job->usage.max_rss_kib;
@@ -400,6 +403,21 @@ void Launcher::Impl::Finish(Job* job, Finished result) {
   if (!late.empty())
     (void)OpenPidfd(late.front());
   room_made = true;
+}
+
+/// When the child and the leader of its group have been reaped.
+void Launcher::Impl::TakeSurvivors(Job* job, Finished* result) {
+  const bool has_run =
+      result->cause != Finished::Cause::kNotStarted || job->leader > 0;
+  if (job->survivors == Command::Survivors::kLeave || job->group_killed ||
+      !has_run || result->cause == Finished::Cause::kLost)
+    return;
+  const bool leads = job->leader < 0;
+  const pid_t group = leads ? job->pid : job->leader;
+  const int pidfd = leads ? job->pidfd.get() : -1;
+  result->survivors = FindSurvivors(group, pidfd);
+  if (!result->survivors.empty() && job->survivors == Command::Survivors::kKill)
+    KillSurvivors(group, pidfd);
 }
 
 Result<void> Launcher::Impl::Kill(Job* job, int signal) {

@@ -147,6 +147,7 @@ struct Launcher::Impl {
   void FinishIfDone(Job* job);
   void FinishNotStarted(Job* job, Error error);
   void Finish(Job* job, Finished result);
+  void TakeSurvivors(Job* job, Finished* result);
   void SetTimer(Job* job, Watch watch, TimePoint when);
   void CancelTimer(Job* job, Watch watch);
 

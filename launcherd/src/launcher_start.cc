@@ -147,6 +147,7 @@ Job* Launcher::Impl::AddJob(const Command& command, TimePoint requested) {
   Job* job = owned.get();
   job->id = next_id++;
   job->group = command.group;
+  job->survivors = command.survivors;
   job->output_cap = command.output_cap;
   job->warm_only = command.warm_only;
   job->await_start = command.await_start;

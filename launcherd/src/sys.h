@@ -59,6 +59,13 @@ inline long PidfdSendSignal(int pidfd, int signal) {
   return Raw(SYS_pidfd_send_signal, pidfd, signal, 0, 0);
 }
 
+/// The same to the process group that the process has led, though it has been
+/// reaped: PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9.
+inline long PidfdSignalGroup(int pidfd, int signal) {
+  constexpr long kProcessGroup = 4;
+  return Raw(SYS_pidfd_send_signal, pidfd, signal, 0, kProcessGroup);
+}
+
 /// waitid(2); the system call has a fifth argument that glibc leaves out.
 /// P_PIDFD: Linux 5.4.
 inline long Waitid(int idtype, int id, siginfo_t* info, int options,

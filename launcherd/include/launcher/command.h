@@ -158,6 +158,16 @@ struct Command {
   Group group = Group::kOwn;
   pid_t pgid = 0;  ///< For kJoin. No such group: EPERM, step "setpgid".
 
+  /// What becomes of processes that the child has left in its group, once it
+  /// and its output have ended. Others than kLeave: only with Group::kOwn. Who
+  /// has gone to another group or session is not found.
+  enum class Survivors : uint8_t {
+    kLeave,  ///< Nobody looks for them.
+    kTell,   ///< They are named in Finished::survivors.
+    kKill,   ///< And get SIGKILL.
+  };
+  Survivors survivors = Survivors::kLeave;
+
   /// Start it as a clone of a parked process or not at all. Where there is none
   /// that can do it, Spawn() gives ENOTSUP, step "warm", and has counted the
   /// use, so that the program becomes worth one, or EPERM with the reason if it

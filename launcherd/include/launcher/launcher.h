@@ -85,6 +85,12 @@ struct Timeline {
   TimePoint reaped;   ///< waitid(2) had returned.
 };
 
+/// A process that a child has left behind in its process group.
+struct Survivor {
+  pid_t pid = 0;
+  std::string comm;  ///< Its name as in /proc/PID/comm.
+};
+
 /// A child that has ended and been reaped, or that could not be started.
 struct Finished {
   enum class Cause : uint8_t {
@@ -117,6 +123,10 @@ struct Finished {
   uint64_t error_output_bytes = 0;  ///< The same of error_output.
   bool output_complete =
       true;  ///< False if the drain or DropOutput() ended it.
+
+  /// By Command::survivors, those that this user may see. None of a child whose
+  /// group has got SIGKILL by timeout or Launcher::Kill(), or with kLost.
+  std::vector<Survivor> survivors;
 
   std::chrono::microseconds user_cpu{};    ///< ru_utime, getrusage(2): of the
   std::chrono::microseconds system_cpu{};  ///< child and all it waited for.
