@@ -55,6 +55,7 @@ PACKAGES = [
     Package("libcli11-dev", "options of launcherd", ""),
     Package("libelf-dev", "reads relocations; to build a kernel", ""),
     Package("ca-certificates", "to verify the servers sources come from", ""),
+    Package("libpython3-testsuite", "CPython's tests of subprocess, for the module", "test"),
     Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test"),
     Package("googletest", "its source, a CMake project to build", "test bench"),
     Package("busybox-static", "a shell to compare with; the guest's shell", "test kernel"),

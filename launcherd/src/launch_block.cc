@@ -123,7 +123,8 @@ Result<void> LaunchBlock::Store(const Command& command,
   if (command.group == Command::Group::kJoin && command.pgid <= 0)
     return Invalid("no process group to join");
   if (command.survivors != Command::Survivors::kLeave &&
-      command.group != Command::Group::kOwn)
+      command.group != Command::Group::kOwn &&
+      command.group != Command::Group::kSession)
     return Invalid("survivors of a group that is not its own");
   for (const Stdio& stdio : {command.in, command.out, command.err})
     if (stdio.kind == Stdio::Kind::kFd && stdio.fd < 0)

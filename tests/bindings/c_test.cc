@@ -175,6 +175,20 @@ TEST_F(CTest, DrainOfOneChild) {
   EXPECT_EQ(1, ReapChildren(1));
 }
 
+TEST_F(CTest, Survivors) {
+  launcher_command command =
+      Command({"/bin/sh", "-c", "sleep 1000 >/dev/null 2>&1 & exit 0"});
+  command.survivors = LAUNCHER_SURVIVORS_KILL;
+  ResultPointer result = Run(command);
+  ASSERT_EQ(1u, result->survivor_count);
+  EXPECT_GT(result->survivors[0].pid, 0);
+  const std::string name = result->survivors[0].comm;
+  EXPECT_TRUE(name == "sleep" || name == "sh") << name;
+  EXPECT_EQ(1, ReapChildren(1));
+  command.survivors = 3;
+  ExpectInvalid(EINVAL, command);
+}
+
 TEST_F(CTest, ActionsAndGroups) {
   launcher_command command = Command(
       {"/bin/sh", "-c", "pwd; cat <&5; cut -d' ' -f5,6 /proc/self/stat"});

@@ -278,10 +278,9 @@ TEST_P(SpawnTest, SessionIsKilledAsAWhole) {
                             Action::Dup2(forked.write.get(), 6)};
   Command command;
   command.group = Command::Group::kSession;
-  command.in = Stdio::FromFd(held.read.get());
   command.actions = actions;
   auto started =
-      Start({"/bin/sh", "-c", "cat <&0 6>&- & echo >&6; wait"}, command);
+      Start({"/bin/sh", "-c", "sleep 1000 6>&- & echo >&6; wait"}, command);
   ASSERT_TRUE(started.ok()) << started.error().ToString();
   EXPECT_EQ("\n", forked.Await());
   EXPECT_TRUE(launcher_->Kill(started.value(), SIGKILL).ok());

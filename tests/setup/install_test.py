@@ -5,7 +5,9 @@ Environment: BUILD_DIR, a finished build.
 """
 
 import os
+import re
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -86,6 +88,36 @@ class InstallTest(unittest.TestCase):
         run("g++", "-std=c++20", self.user / "user.cc", "-o", program, *flags)
         library = {"LD_LIBRARY_PATH": str(description.parent.parent)}
         self.assertEqual("launched\n", run(program, env=library))
+
+    def test_example_of_the_manual_page_in_c(self) -> None:
+        (page,) = self.prefix.rglob("launcher.3")
+        example = page.read_text().split(".EX\n")[1].split(".EE\n")[0]
+        source = example.replace("\\e", "\\").replace("\\-", "-")
+        (description,) = self.prefix.rglob("launcher.pc")
+        where = {"PKG_CONFIG_PATH": str(description.parent)}
+        flags = run("pkg-config", "--cflags", "--libs", "launcher", env=where).split()
+        library = {"LD_LIBRARY_PATH": str(description.parent.parent)}
+        strict = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror"]
+        for header in ("launcher/c.h", "launcher/launcher.h"):
+            (self.user / "user.c").write_text(source.replace("launcher/c.h", header))
+            program = self.user / "user"
+            run("gcc", *strict, self.user / "user.c", "-o", program, *flags)
+            self.assertEqual("launched\n", run(program, env=library))
+
+    def test_functions_of_c_are_versioned(self) -> None:
+        (library,) = self.prefix.rglob("liblauncher.so")
+        symbols = run("nm", "-D", "--with-symbol-versions", "--defined-only", library).split()
+        mapped = [name for name in symbols if name.startswith("launcher_")]
+        header = (self.prefix / "include/launcher/c.h").read_text()
+        declared = set(re.findall(r"\b(launcher_[a-z_]+)\(", header))
+        versioned = {name.split("@@")[0] for name in mapped if name.endswith("@@LAUNCHER_1")}
+        self.assertEqual(declared, versioned)
+
+    def test_python_finds_the_library_beside_it(self) -> None:
+        (package,) = self.prefix.rglob("launcherd/python")
+        program = "import launcher; print(launcher.run(['echo', 'x'], stdout=-1).stdout)"
+        where = {"PYTHONPATH": str(package), "LAUNCHER_LIBRARY": ""}
+        self.assertEqual("b'x\\n'\n", run(sys.executable, "-c", program, env=where))
 
 
 if __name__ == "__main__":

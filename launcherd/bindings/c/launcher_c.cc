@@ -36,6 +36,7 @@ using launcher::Stdio;
 struct OwnedResult {
   launcher_result shown;
   Finished finished;
+  std::vector<launcher_survivor> survivors;
 };
 
 int Fail(const Error& failure, launcher_error* error) {
@@ -204,8 +205,9 @@ Result<void> TakeCommand(const launcher_command* given, OwnedCommand* to) {
   if (!taken.ok())
     return taken.error();
   const launcher_command& from = taken.value();
-  if ((from.flags & ~kKnownFlags) || from.group >= std::size(kGroups))
-    return Invalid("an unknown flag or group");
+  if ((from.flags & ~kKnownFlags) || from.group >= std::size(kGroups) ||
+      from.survivors > LAUNCHER_SURVIVORS_KILL)
+    return Invalid("an unknown flag, group or wish for survivors");
   if (!from.line == !from.argv)
     return Invalid("either argv or a line is wanted");
 
@@ -226,6 +228,7 @@ Result<void> TakeCommand(const launcher_command* given, OwnedCommand* to) {
   command.await_start = (from.flags & LAUNCHER_AWAIT_START) != 0;
   command.group = kGroups[from.group];
   command.pgid = from.pgid;
+  command.survivors = static_cast<Command::Survivors>(from.survivors);
   if (from.output_cap > 0 || (from.flags & LAUNCHER_NO_OUTPUT))
     command.output_cap = from.output_cap;
   command.timeout =
@@ -274,10 +277,17 @@ launcher_result* Show(Finished finished) {
   to.exited_ns = Nanoseconds(from.times.exited);
   to.drained_ns = Nanoseconds(from.times.drained);
   to.reaped_ns = Nanoseconds(from.times.reaped);
+  for (const launcher::Survivor& survivor : from.survivors)
+    owned->survivors.push_back(
+        {.pid = survivor.pid, .comm = survivor.comm.c_str()});
+  to.survivors = owned->survivors.data();
+  to.survivor_count = owned->survivors.size();
   return &owned.release()->shown;
 }
 
 static_assert(offsetof(OwnedResult, shown) == 0, "it is freed by its address");
+static_assert(LAUNCHER_SURVIVORS_KILL ==
+              static_cast<int>(Command::Survivors::kKill));
 static_assert(LAUNCHER_LOST ==
               static_cast<int>(Finished::Cause::kLost) + LAUNCHER_EXITED);
 

@@ -157,6 +157,14 @@ enum {
   LAUNCHER_NO_OUTPUT = 8
 };
 
+/* What becomes of processes that a child has left in its group, OWN or SESSION,
+ * when it and its output have ended. */
+enum {
+  LAUNCHER_SURVIVORS_LEAVE = 0, /* Nobody looks for them. */
+  LAUNCHER_SURVIVORS_TELL,      /* They are in the result. */
+  LAUNCHER_SURVIVORS_KILL       /* And get SIGKILL. */
+};
+
 typedef struct launcher_command {
   size_t size;
 
@@ -186,6 +194,9 @@ typedef struct launcher_command {
 
   uint32_t group; /* LAUNCHER_GROUP_... */
   int32_t pgid;
+
+  uint32_t survivors; /* LAUNCHER_SURVIVORS_... */
+  uint32_t reserved;  /* 0. */
 
   uint64_t output_cap; /* Bytes kept of each captured stream; the rest is read
                           and counted. 0: all. */
@@ -217,6 +228,12 @@ typedef struct launcher_output {
   uint64_t total;
 } launcher_output;
 
+typedef struct launcher_survivor {
+  int32_t pid;
+  uint32_t reserved;
+  const char* comm; /* Its name as in /proc/PID/comm. */
+} launcher_survivor;
+
 /* A child that has ended, or could not be started. */
 typedef struct launcher_result {
   size_t size;
@@ -238,6 +255,8 @@ typedef struct launcher_result {
    * moment before the program, `drained` the end of its output. */
   int64_t requested_ns, cloned_ns, exec_ns, first_output_ns, exited_ns,
       drained_ns, reaped_ns;
+  const launcher_survivor* survivors;
+  size_t survivor_count;
 } launcher_result;
 
 /* What a launcher has done so far; see Statistics in launcher.h. */

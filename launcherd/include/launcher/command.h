@@ -159,8 +159,8 @@ struct Command {
   pid_t pgid = 0;  ///< For kJoin. No such group: EPERM, step "setpgid".
 
   /// What becomes of processes that the child has left in its group, once it
-  /// and its output have ended. Others than kLeave: only with Group::kOwn. Who
-  /// has gone to another group or session is not found.
+  /// and its output have ended. Others than kLeave: only with Group::kOwn and
+  /// kSession. Who has gone to another group or session is not found.
   enum class Survivors : uint8_t {
     kLeave,  ///< Nobody looks for them.
     kTell,   ///< They are named in Finished::survivors.

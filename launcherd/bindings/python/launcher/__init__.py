@@ -34,6 +34,7 @@ from ._popen import Popen
 from ._run import (
     CompletedProcess,
     CompletedPipeline,
+    Survivor,
     Timing,
     call,
     check_call,
@@ -54,6 +55,7 @@ __all__ = [
     "STDOUT",
     "Statistics",
     "SubprocessError",
+    "Survivor",
     "TimeoutExpired",
     "Timing",
     "call",

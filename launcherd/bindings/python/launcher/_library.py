@@ -23,6 +23,7 @@ STDIO_INHERIT, STDIO_NULL, STDIO_CAPTURE, STDIO_MERGE, STDIO_FD = range(1, 6)
 ACTION_DUP2, ACTION_SIGNAL_MASK, ACTION_SIGNAL_DEFAULT = 2, 6, 7
 GROUP_OWN, GROUP_INHERIT, GROUP_JOIN, GROUP_SESSION = range(4)
 INHERIT_FDS, AWAIT_START, CWD_FD, NO_OUTPUT = 1, 2, 4, 8
+SURVIVORS = {"leave": 0, "tell": 1, "kill": 2}
 EXITED, SIGNALED, NOT_STARTED, LOST = range(1, 5)
 CORE_DUMPED, TIMED_OUT, OUTPUT_INCOMPLETE = 1, 2, 4
 
@@ -68,6 +69,8 @@ class Command(ctypes.Structure):
         ("action_size", c_size_t),
         ("group", c_uint32),
         ("pgid", c_int32),
+        ("survivors", c_uint32),
+        ("reserved", c_uint32),
         ("output_cap", c_uint64),
         ("timeout_ms", c_int64),
         ("drain_ms", c_int64),
@@ -80,6 +83,10 @@ class Output(ctypes.Structure):
 
     def bytes(self) -> bytes:
         return ctypes.string_at(self.data, self.size) if self.size else b""
+
+
+class Survivor(ctypes.Structure):
+    _fields_ = [("pid", c_int32), ("reserved", c_uint32), ("comm", c_char_p)]
 
 
 class Result(ctypes.Structure):
@@ -108,6 +115,8 @@ class Result(ctypes.Structure):
         ("exited_ns", c_int64),
         ("drained_ns", c_int64),
         ("reaped_ns", c_int64),
+        ("survivors", POINTER(Survivor)),
+        ("survivor_count", c_size_t),
     ]
 
 

@@ -100,10 +100,16 @@ class Popen(subprocess.Popen):
 
 def with_filename(error: OSError, executable: Any, cwd: Any) -> OSError:
     """The same error as subprocess names it: by what the caller has called it."""
-    step = getattr(error, "step", "")
-    of_directory = step in ("chdir", "fchdir") or (
-        step == "posix_spawn" and cwd is not None and not os.path.isdir(cwd)
-    )
-    named = OSError(error.errno, os.strerror(error.errno), cwd if of_directory else executable)
-    named.step, named.object = step, getattr(error, "object", "")  # type: ignore[attr-defined]
-    return named
+    step, code, named = getattr(error, "step", ""), error.errno, executable
+    if step in ("chdir", "fchdir"):
+        named = cwd
+    elif cwd is not None and step in ("lookup", "posix_spawn"):
+        # The directory comes first, but the library looks for the program
+        # before it makes a process, and posix_spawn(3) does not say which.
+        try:
+            os.close(os.open(cwd, os.O_PATH | os.O_DIRECTORY))
+        except OSError as other:
+            step, code, named = "chdir", other.errno, cwd
+    made = OSError(code, os.strerror(code or 0), named)
+    made.step, made.object = step, getattr(error, "object", "")  # type: ignore[attr-defined]
+    return made

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from subprocess import DEVNULL, PIPE, STDOUT, CalledProcessError, TimeoutExpired
+from subprocess import run as run_of_subprocess
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import _library
@@ -49,6 +50,13 @@ class Timing(NamedTuple):
     drained: Optional[float]
 
 
+class Survivor(NamedTuple):
+    """A process that a program has left in its process group."""
+
+    pid: int
+    name: str
+
+
 class CompletedProcess(subprocess.CompletedProcess):
     """subprocess.CompletedProcess, and how it went.
 
@@ -59,6 +67,8 @@ class CompletedProcess(subprocess.CompletedProcess):
     stderr_total    the same of stderr, if it was captured by itself
     output_complete False: something else kept the output open, and it was
                     given up (drain)
+    survivors       processes that it has left in its process group, as of when
+                    it and its output had ended
     user_time, system_time, max_rss_kib
                     of the child and all that it has waited for
     timing          a Timing
@@ -71,6 +81,7 @@ class CompletedProcess(subprocess.CompletedProcess):
     stdout_total: int = 0
     stderr_total: int = 0
     output_complete: bool = True
+    survivors: Sequence[Survivor] = ()
     user_time: float = 0.0
     system_time: float = 0.0
     max_rss_kib: int = 0
@@ -96,13 +107,16 @@ def run(
     check: bool = False,
     output_cap: Optional[int] = None,
     drain: Optional[float] = None,
+    survivors: str = "tell",
     **kwargs: Any,
 ) -> CompletedProcess:
-    """subprocess.run(), with two arguments more.
+    """subprocess.run(), with three arguments more.
 
     output_cap  bytes kept of each captured stream; the rest is read and counted
     drain       seconds that the output may stay silent after the program itself
                 has ended, before it is given up; None: wait for its end
+    survivors   processes that the program leaves in its group: "tell", "kill"
+                (and tell) or "leave" (and do not look for them)
 
     The child leads a process group, which is killed as a whole when the timeout
     has passed or an exception (KeyboardInterrupt) ends the call; with
@@ -122,16 +136,19 @@ def run(
     if len(popenargs) > 1 or not kwargs.keys() <= _FAST or not _plain(kwargs):
         if popenargs:
             kwargs.pop("args", None)
-        if output_cap is not None or drain is not None:
-            raise ValueError("output_cap and drain are not for what is left to subprocess")
+        if output_cap is not None or drain is not None or survivors == "kill":
+            raise ValueError("output_cap, drain and survivors are not for what is left to subprocess")
         if input is not None:
             del kwargs["stdin"]
         return _left_to_subprocess(popenargs, kwargs, input, timeout, check)
 
-    call_ = _Call(kwargs, input, timeout, output_cap, drain)
+    call_ = _Call(kwargs, input, timeout, output_cap, drain, survivors)
     done = call_.finish()
     if call_.timed_out:
-        raise TimeoutExpired(call_.args, timeout or 0, call_.raw[0], call_.raw[1])
+        # As subprocess has it: bytes, and None for nothing.
+        raise TimeoutExpired(
+            call_.args, timeout or 0, call_.raw[0] or None, call_.raw[1] or None
+        )
     if check and done.returncode:
         raise CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)
     return done
@@ -156,7 +173,7 @@ def _left_to_subprocess(
     timeout: Optional[float],
     check: bool,
 ) -> CompletedProcess:
-    done = subprocess.run(*popenargs, input=input, timeout=timeout, check=check, **kwargs)
+    done = run_of_subprocess(*popenargs, input=input, timeout=timeout, check=check, **kwargs)
     return CompletedProcess(done.args, done.returncode, done.stdout, done.stderr)
 
 
@@ -175,6 +192,7 @@ class _Call:
         timeout: Optional[float],
         output_cap: Optional[int],
         drain: Optional[float],
+        survivors: str,
     ) -> None:
         self.args = kwargs["args"]
         self.executable = kwargs.get("executable")
@@ -192,6 +210,8 @@ class _Call:
         self._streams(command, kwargs, input)
         command.timeout_ms = _milliseconds(timeout)
         command.drain_ms = _milliseconds(drain)
+        if command.group in (_library.GROUP_OWN, _library.GROUP_SESSION):
+            command.survivors = _library.SURVIVORS[survivors]
         if output_cap is not None:
             command.output_cap = output_cap
             command.flags |= _library.NO_OUTPUT
@@ -243,14 +263,8 @@ class _Call:
     def _streams(self, command: Command, kwargs: Dict[str, Any], input: Any) -> None:
         stdin = kwargs.get("stdin")
         if stdin == PIPE:
-            if self.text and isinstance(input, str):
-                encoded = io.BytesIO()
-                writer = io.TextIOWrapper(encoded, self._encoding(), self.errors)
-                writer.write(input)
-                writer.flush()
-                input = encoded.getvalue()
-            elif self.text and input is not None:
-                raise TypeError("write() argument must be str, not " + type(input).__name__)
+            if self.text and input:
+                input = input.encode(self._encoding(), self.errors or "strict")
             data = bytes(memoryview(input or b""))
             command.input, command.input_size = data, len(data)
             command.data = data  # Borrowed.
@@ -320,6 +334,10 @@ class _Call:
                     result.drained_ns,
                 )
             )
+        )
+        done.survivors = tuple(
+            Survivor(one.pid, os.fsdecode(one.comm))
+            for one in result.survivors[: result.survivor_count]
         )
         done.shell_reason = os.fsdecode(result.shell_reason)
         return done
@@ -399,6 +417,7 @@ def pipeline(
     check: bool = False,
     output_cap: Optional[int] = None,
     drain: Optional[float] = None,
+    survivors: str = "tell",
     **kwargs: Any,
 ) -> CompletedPipeline:
     """Programs joined by pipes, without a shell: a status, and the standard
@@ -424,7 +443,7 @@ def pipeline(
                 following, given["stdout"] = os.pipe()
             try:
                 first = input if index == 0 else None
-                calls.append(_Call(given, first, timeout, output_cap, drain))
+                calls.append(_Call(given, first, timeout, output_cap, drain, survivors))
             except BaseException:
                 if following is not None:
                     os.close(following)
@@ -452,7 +471,7 @@ def pipeline(
                 shared().forsake(other.number)
             raise
     if any(one.timed_out for one in calls):
-        raise TimeoutExpired(list(stages), timeout or 0, calls[-1].raw[0])
+        raise TimeoutExpired(list(stages), timeout or 0, calls[-1].raw[0] or None)
     completed = CompletedPipeline(done)
     if check and completed.returncode:
         raise CalledProcessError(completed.returncode, list(stages), completed.stdout)
