@@ -61,7 +61,7 @@ PACKAGES = [
     Package("busybox-static", "a shell to compare with; the guest's shell", "test kernel"),
     Package("golang-go", "makes programs that tests start", "test soak"),
     Package("musl-tools", "makes programs that tests start", "test soak"),
-    Package("ripgrep", "a program that tests start", "test soak"),
+    Package("ripgrep", "a program that tests start", "test soak bench"),
     Package("bsdutils", "script(1), gives a test a terminal", "test"),
     Package("procps", "pgrep(1), for a test of many processes", "test"),
     Package("clang", "compiles the demo's repository", "demo bench"),
@@ -303,7 +303,7 @@ def command_demo(args: argparse.Namespace) -> None:
 
 def command_bench(args: argparse.Namespace) -> None:
     build = args.build_dir
-    steps = Steps(14)
+    steps = Steps(15)
     set_up("bench", build, args.ninja_source, steps)
     steps.next("musl's source")
     tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", build)
@@ -327,6 +327,7 @@ def command_bench(args: argparse.Namespace) -> None:
         what = f"real build: musl with {compiler}"
         report(what, "demo.py", to, rounds, tarball, "--compiler", compiler)
     report("make, with launcherd and without", "make.py", "make", max(2, rounds // 2), tarball)
+    report("tools of an agent", "agent_tools.py", "agent-tools", max(2, rounds // 2))
     report("CMake project: GoogleTest", "googletest.py", "googletest", max(1, rounds // 2))
 
 

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -499,6 +500,18 @@ class Asyncio(Case):
             self.assertEqual([b"%d\n" % n for n in range(20)], [one.stdout for one in done])
 
         asyncio.run(main())
+
+
+class Documentation(Case):
+    def test_examples(self) -> None:
+        page = pathlib.Path(__file__).parents[2] / "docs" / "python.md"
+        examples = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+        self.assertGreater(len(examples), 4)
+        program = "\n".join(examples)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, cwd=self.scratch
+        )
+        self.assertEqual((0, b""), (done.returncode, done.stderr))
 
 
 if __name__ == "__main__":

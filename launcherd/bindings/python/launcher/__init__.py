@@ -10,7 +10,7 @@
 `create_subprocess_exec()` and `create_subprocess_shell()` take the arguments of
 their namesakes in subprocess and asyncio, and raise the same exceptions. What
 they do not know how to do faster they leave to subprocess. What differs is
-listed in docs/agents.md. Beyond subprocess there are `pipeline()`, `prepare()`
+listed in docs/python.md. Beyond subprocess there are `pipeline()`, `prepare()`
 and `statistics()`.
 
 Needs Linux, Python 3.9 and liblauncher.so.0: beside this package, where the

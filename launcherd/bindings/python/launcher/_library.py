@@ -270,17 +270,28 @@ def make_command(
 # --- the launcher of this process
 
 
+class _Waiter:
+    """Of one child, from its spawn() to its wait()."""
+
+    __slots__ = ("result", "waiting", "wake")
+
+    def __init__(self) -> None:
+        self.result: Any = None
+        self.waiting = False  # For `wake`, in wait().
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
 class Shared:
     """One launcher for all threads. It is used under `lock`; of the threads
-    that wait for their children one polls for all of them."""
+    that wait for their children one, the leader, polls for all of them, and
+    hands that over to another when its own child has ended."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        self._ended = threading.Condition(self.lock)
-        self._polling = False
-        self._results: Dict[int, Any] = {}
-        self._forsaken: Set[int] = set()
+        self._waiters: Dict[int, _Waiter] = {}
+        self._leader: Optional[_Waiter] = None
         self._handle = c_void_p()
         self._check(_library.launcher_create, None, byref(self._handle))
         self._poll = select.poll()
@@ -306,6 +317,7 @@ class Shared:
         number = c_uint64()
         with self.lock:
             self._check(_library.launcher_spawn, self._handle, byref(command), byref(number))
+            self._waiters[number.value] = _Waiter()
         return number.value
 
     def kill(self, number: int, signal_number: int) -> None:
@@ -316,28 +328,46 @@ class Shared:
     def forsake(self, number: int) -> None:
         """Nobody will wait() for it."""
         with self.lock:
-            if number in self._results:
-                _library.launcher_result_free(self._results.pop(number))
-            else:
-                self._forsaken.add(number)
+            waiter = self._waiters.pop(number)
+            if waiter.result:
+                _library.launcher_result_free(waiter.result)
 
     def wait(self, number: int) -> Any:
         """The pointer to its Result, for free()."""
         with self.lock:
-            while number not in self._results:
-                if self._polling:
-                    self._ended.wait()
-                    continue
-                self._polling = True
-                self.lock.release()
-                try:
+            waiter = self._waiters[number]
+            if self._leader is None and not waiter.result:
+                self._leader = waiter
+        try:
+            while not waiter.result:
+                if self._leader is waiter:
                     self._poll.poll()
-                finally:
-                    self.lock.acquire()
-                    self._polling = False
-                    self._collect()
-                    self._ended.notify_all()
-            return self._results.pop(number)
+                    with self.lock:
+                        self._collect()
+                    continue
+                with self.lock:
+                    waiter.waiting = not waiter.result and self._leader is not waiter
+                if waiter.waiting:
+                    waiter.wake.acquire()
+        finally:
+            with self.lock:
+                waiter.waiting = False
+                if self._leader is waiter:
+                    self._hand_over()
+        with self.lock:
+            del self._waiters[number]
+        return waiter.result
+
+    def _hand_over(self) -> None:
+        self._leader = next((one for one in self._waiters.values() if one.waiting), None)
+        if self._leader:
+            self._wake(self._leader)
+
+    @staticmethod
+    def _wake(waiter: _Waiter) -> None:
+        if waiter.waiting:
+            waiter.waiting = False
+            waiter.wake.release()
 
     def _collect(self) -> None:
         while True:
@@ -347,12 +377,12 @@ class Shared:
                 continue
             if done < 0:
                 return
-            number = result.contents.id
-            if number in self._forsaken:
-                self._forsaken.remove(number)
+            waiter = self._waiters.get(result.contents.id)
+            if waiter is None:  # Forsaken.
                 _library.launcher_result_free(result)
-            else:
-                self._results[number] = result
+                continue
+            waiter.result = result
+            self._wake(waiter)
 
     @staticmethod
     def free(result: Any) -> None:
