@@ -22,6 +22,7 @@ import env
 import measure
 
 CALLS = 6144
+QUICK_CALLS = 160
 IN_FLIGHT = 16
 WORKERS = (1, 2, 4, 8)
 FILES = 240
@@ -50,16 +51,20 @@ class Setting(NamedTuple):
     workers: int
     contestants: Tuple[str, ...]
     resident: int = 0  # MiB touched by each worker
+    without: str = ""  # a kind of calls
 
     def __str__(self) -> str:
         loop = " in one event loop" if ASYNCIO in self.contestants else ""
         memory = f" of {self.resident} MiB" if self.resident else ""
-        return f"{self.workers}x{IN_FLIGHT // self.workers}{memory}{loop}"
+        less = f" without {self.without}" if self.without else ""
+        return f"{self.workers}x{IN_FLIGHT // self.workers}{memory}{loop}{less}"
 
 
 IN_THREADS = (SUBPROCESS, POSIX_SPAWN, COLD, OURS)
 SETTINGS = (
     *(Setting(workers, IN_THREADS) for workers in WORKERS),
+    # Half of the CPU time of the mix is node's own.
+    Setting(1, IN_THREADS, without="node"),
     Setting(1, (SUBPROCESS, OURS), 1024),
     Setting(1, (ASYNCIO, OURS_ASYNCIO)),
 )
@@ -67,6 +72,7 @@ SETTINGS = (
 
 class Result(NamedTuple):
     setting: Setting
+    calls: int
     runs: Dict[str, List[Run]]
 
     def samples(self) -> Dict[str, List[measure.Sample]]:
@@ -171,7 +177,11 @@ def run_workers(
     return Run(sample, sorted(latencies)), digests
 
 
-def compare(build_dir: Path, directory: Path, setting: Setting, rounds: int) -> Result:
+def compare(
+    build_dir: Path, directory: Path, calls: List[List[str]], setting: Setting, rounds: int
+) -> Result:
+    mine = [call for call in calls if call[0] != setting.without]
+    (directory / "calls.json").write_text(json.dumps(mine))
     runs: Dict[str, List[Run]] = {which: [] for which in setting.contestants}
     expected: List[str] = []
 
@@ -186,8 +196,8 @@ def compare(build_dir: Path, directory: Path, setting: Setting, rounds: int) -> 
         print(f"      {setting}, round {number}, {which}: {run.sample.wall:.1f} s", flush=True)
         return run.sample
 
-    measure.interleave(setting.contestants, rounds, one)
-    return Result(setting, runs)
+    measure.interleave(setting.contestants, rounds, one, str(setting))
+    return Result(setting, len(mine), runs)
 
 
 def percentile(sorted_values: List[float], share: float) -> float:
@@ -223,7 +233,7 @@ def report(results: List[Result], count: int, of: List[str], load: float) -> str
         lines += ["", str(result.setting), "", *measure.comparison(result.samples()), ""]
         lines.append(f"  {'':19}  calls/s   p50 ms   p95 ms   p99 ms  (median of the rounds)")
         for which, runs in result.runs.items():
-            rate = median(count / run.sample.wall for run in runs)
+            rate = median(result.calls / run.sample.wall for run in runs)
             cells = "".join(
                 f"{median(percentile(run.latencies, share) for run in runs) * 1000:9.2f}"
                 for share in (0.5, 0.95, 0.99)
@@ -252,11 +262,13 @@ def main() -> None:
     try:
         make_tree(directory / "tree")
         of = kinds(directory / "tree")
-        (directory / "calls.json").write_text(json.dumps(make_calls(of, args.calls)))
-        results = [compare(build_dir, directory, setting, args.rounds) for setting in SETTINGS]
+        calls = make_calls(of, QUICK_CALLS if args.quick else args.calls)
+        results = [
+            compare(build_dir, directory, calls, setting, args.rounds) for setting in SETTINGS
+        ]
     except (measure.MeasureError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"agent_tools.py: error: {error}")
-    text = report(results, args.calls, list(of), load)
+    text = report(results, len(calls), list(of), load)
     print(text)
     measure.write_report(text, args.report)
 

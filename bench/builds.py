@@ -40,7 +40,7 @@ class Builds:
         self.expected: Optional[Dict[str, str]] = None
 
     def run(self, rounds: int) -> Samples:
-        samples = measure.interleave(list(self.contestants), rounds, self.build)
+        samples = measure.interleave(list(self.contestants), rounds, self.build, self.name)
         self.clean()
         return samples
 

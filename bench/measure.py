@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import json
 import os
 import random
 import re
@@ -11,7 +12,7 @@ import statistics
 import subprocess
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 PR_SET_CHILD_SUBREAPER = 36
 LEFTOVER_SECONDS = 2
@@ -183,16 +184,24 @@ def last_lines(log: Path, count: int = 20) -> str:
     return "\n".join(lines[-count:])
 
 
+# What the report of this program rests on; see results/schema.json.
+recorded: List[Dict[str, Any]] = []
+
+
 def interleave(
-    variants: Sequence[str], rounds: int, one: Callable[[str, int], Sample]
+    variants: Sequence[str], rounds: int, one: Callable[[str, int], Sample], what: str = ""
 ) -> Dict[str, List[Sample]]:
     """Runs every variant once in each round, so that what changes on the
     machine meanwhile meets all of them; in turn forwards and backwards, so that
-    a machine that slows down does not slow the last one most."""
+    a machine that slows down does not slow the last one most. `what` is measured,
+    for the record; empty: it does not count."""
     samples: Dict[str, List[Sample]] = {variant: [] for variant in variants}
     for number in range(1, rounds + 1):
         for variant in variants if number % 2 else reversed(variants):
             samples[variant].append(one(variant, number))
+    if what:
+        runs = {variant: [run._asdict() for run in each] for variant, each in samples.items()}
+        recorded.append({"what": what, "samples": runs})
     return samples
 
 
@@ -254,11 +263,18 @@ def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
     parser.add_argument("--build-dir", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--report", type=Path)
+    parser.add_argument("--quick", action="store_true", help="less of it, to see that it works")
     return parser
 
 
 def write_report(text: str, path: Optional[Path]) -> None:
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        print(f"report: {path}")
+    """And all samples beside it, as JSON."""
+    if not path:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    print(f"report: {path}")
+    if recorded:
+        title = text.splitlines()[0].lstrip("# ")
+        data = {"title": title, "unit": "seconds", "groups": recorded}
+        path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
