@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "die_of.h"
 #include "launcher/launcher.h"
 #include "server.h"
 #include "sys.h"
@@ -61,20 +61,6 @@ void CatchSignals() {
     if (sigaction(signal, nullptr, &old) == 0 && old.sa_handler != SIG_IGN)
       sigaction(signal, &action, nullptr);
   }
-}
-
-/// As the build did.
-[[noreturn]] void DieOf(int signal) {
-  fflush(nullptr);
-  const rlimit no_core = {};
-  setrlimit(RLIMIT_CORE, &no_core);
-  ::signal(signal, SIG_DFL);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, signal);
-  sigprocmask(SIG_UNBLOCK, &set, nullptr);
-  raise(signal);
-  _exit(128 + signal);
 }
 
 // ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the tests of launcherd COMMAND and launcher-sh share.
+"""What the tests of launcherd and launcher-sh share.
 
 Environment: LAUNCHERD and LAUNCHER_SH, the binaries; CHILD_DIR, where the test
 programs are.
@@ -6,11 +6,13 @@ programs are.
 
 import os
 import re
+import select
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 LAUNCHERD = os.environ["LAUNCHERD"]
 LAUNCHER_SH = os.environ["LAUNCHER_SH"]
@@ -26,6 +28,23 @@ ENVIRONMENT = {
     "S": LAUNCHER_SH,
     "P": PROBE,
 }
+
+
+def state(pid: int) -> str:
+    """R, S, T, Z, ...; empty if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def until(what: Callable[[], bool]) -> None:
+    """For what gives no event: states in proc(5)."""
+    limit = time.monotonic() + HANG
+    while not what():
+        if time.monotonic() > limit:
+            raise AssertionError("never came")
+        select.select([], [], [], 0.002)
 
 
 class Test(unittest.TestCase):

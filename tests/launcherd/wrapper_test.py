@@ -17,7 +17,7 @@ import sys
 import time
 import unittest
 from pathlib import Path
-from typing import Callable, List, Tuple
+from typing import List, Tuple
 
 from support import (
     ENVIRONMENT,
@@ -27,6 +27,8 @@ from support import (
     PROBE,
     Test,
     Told,
+    state,
+    until,
     warm_is_possible,
 )
 
@@ -34,28 +36,11 @@ WARM = warm_is_possible()
 IS_ROOT = os.geteuid() == 0
 
 
-def state(pid: int) -> str:
-    """R, S, T, Z, ...; empty if there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
 def children(pid: int) -> List[int]:
     try:
         return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
-
-
-def until(what: Callable[[], bool]) -> None:
-    """For what gives no event: states in proc(5)."""
-    limit = time.monotonic() + HANG
-    while not what():
-        if time.monotonic() > limit:
-            raise AssertionError("never came")
-        select.select([], [], [], 0.002)
 
 
 class Ends(Test):
