@@ -55,6 +55,7 @@ PACKAGES = [
     Package("libre2-dev", "patterns of the template policy", ""),
     Package("libxxhash-dev", "hash of the template cache", ""),
     Package("libcli11-dev", "options of launcherd", ""),
+    Package("nlohmann-json3-dev", "JSON of launcherd exec and serve", ""),
     Package("libelf-dev", "reads relocations; to build a kernel", ""),
     Package("ca-certificates", "to verify the servers sources come from", ""),
     Package("libpython3.11-testsuite", "CPython's tests of subprocess, for the module", "test"),

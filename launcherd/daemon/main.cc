@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "exec.h"
 #include "inspect.h"
 #include "wrapper.h"
 
@@ -63,6 +64,11 @@ int main(int argc, char** argv) {
   // What follows the program is its own.
   inspect->positionals_at_end();
 
+  launcherd::ExecOptions exec_options;
+  CLI::App* exec = app.add_subcommand(
+      "exec", "Runs a program; its result as JSON, for runtimes.");
+  launcherd::AddExecOptions(exec, &exec_options);
+
   bool stats = false;
   if (char** command = FindCommand(app, argv, &stats))
     return launcherd::Wrap(command, stats);
@@ -71,5 +77,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
+  if (exec->parsed())
+    return launcherd::Exec(exec_options);
   return launcherd::Inspect(words, runs);
 }
