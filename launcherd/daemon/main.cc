@@ -8,6 +8,7 @@
 
 #include "exec.h"
 #include "inspect.h"
+#include "serve.h"
 #include "wrapper.h"
 
 namespace {
@@ -69,6 +70,11 @@ int main(int argc, char** argv) {
       "exec", "Runs a program; its result as JSON, for runtimes.");
   launcherd::AddExecOptions(exec, &exec_options);
 
+  launcherd::ServeOptions serve_options;
+  CLI::App* serve = app.add_subcommand(
+      "serve", "Runs programs for a runtime: JSON-RPC on stdin and stdout.");
+  launcherd::AddServeOptions(serve, &serve_options);
+
   bool stats = false;
   if (char** command = FindCommand(app, argv, &stats))
     return launcherd::Wrap(command, stats);
@@ -79,5 +85,7 @@ int main(int argc, char** argv) {
   }
   if (exec->parsed())
     return launcherd::Exec(exec_options);
+  if (serve->parsed())
+    return launcherd::Serve(serve_options);
   return launcherd::Inspect(words, runs);
 }

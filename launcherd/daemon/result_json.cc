@@ -33,15 +33,6 @@ const char* CauseName(const Finished& finished) {
   return "lost";
 }
 
-Json ErrorToJson(const launcher::Error& error) {
-  const char* name = strerrorname_np(error.code);
-  return {{"step", error.step},
-          {"errno", error.code},
-          {"name", name ? Json(name) : Json()},
-          {"object", error.object},
-          {"message", error.ToString()}};
-}
-
 /// `may_be_cut`: the end of the text is not where the program has put it, and
 /// half a character there does not make it binary.
 Json StreamToJson(std::string_view text, uint64_t bytes, bool may_be_cut) {
@@ -71,6 +62,15 @@ std::string SignalName(int signal) {
     return "SIGRTMIN+" + std::to_string(signal - SIGRTMIN);
   const char* name = sigabbrev_np(signal);
   return name ? std::string("SIG") + name : std::to_string(signal);
+}
+
+Json ErrorToJson(const launcher::Error& error) {
+  const char* name = strerrorname_np(error.code);
+  return {{"step", error.step},
+          {"errno", error.code},
+          {"name", name ? Json(name) : Json()},
+          {"object", error.object},
+          {"message", error.ToString()}};
 }
 
 Json ResultToJson(const Finished& finished) {

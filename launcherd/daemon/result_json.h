@@ -24,6 +24,9 @@ inline constexpr std::chrono::milliseconds kDefaultDrain{500};
 
 nlohmann::ordered_json ResultToJson(const launcher::Finished& finished);
 
+/// The member "error" of it.
+nlohmann::ordered_json ErrorToJson(const launcher::Error& error);
+
 /// For what Launcher::Spawn() or the opening of its input has refused.
 launcher::Finished NotStarted(launcher::Error error);
 
