@@ -269,8 +269,10 @@ int Wrapper::Run(char** argv) {
   }
   if (stats_)
     PrintStatistics();
-  if (build.cause == Finished::Cause::kSignaled)
+  if (build.cause == Finished::Cause::kSignaled) {
+    launcher_.reset();  // Ends the jobs of clients that have died with it.
     DieOf(build.code);
+  }
   if (build.cause == Finished::Cause::kLost) {
     Warn("how '" + std::string(argv[0]) +
          "' has ended cannot be known: "
