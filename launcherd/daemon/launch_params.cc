@@ -119,6 +119,12 @@ std::string LaunchParams::ReadMember(const std::string& name,
   std::string wrong;
   int64_t number = 0;
   bool flag = false;
+  if (name == "line") {
+    if (!IsText(value))
+      return " is a string without U+0000";
+    line_ = texts_.emplace_back(value.get_ref<const std::string&>()).c_str();
+    return "";
+  }
   if (name == "stdin")
     return ReadInput(value);
   if (name == "wait")
@@ -167,8 +173,8 @@ std::string LaunchParams::Read(const Json& params) {
     if (!wrong.empty())
       return "\"" + name + "\"" + wrong;
   }
-  if (argv_.empty())
-    return "\"argv\" is missing";
+  if (argv_.empty() == (line_ == nullptr))
+    return "either \"argv\" or \"line\" is needed";
   Complete();
   return "";
 }

@@ -34,6 +34,8 @@ class LaunchParams {
   launcher::Result<void> MakeInput();
 
   launcher::Command& command() { return command_; }
+  /// A line for Launcher::SpawnLine(); null: the command has words.
+  const char* line() const { return line_; }
   bool wait() const { return wait_; }
 
  private:
@@ -47,6 +49,7 @@ class LaunchParams {
 
   launcher::Command command_;
   std::deque<std::string> texts_;  ///< Never moves what is in it.
+  const char* line_ = nullptr;
   std::vector<const char*> argv_;
   std::vector<launcher::EnvChange> changes_;
   std::optional<std::string> input_;

@@ -81,31 +81,34 @@ Json ResultToJson(const Finished& finished) {
   for (const launcher::Survivor& survivor : finished.survivors)
     survivors.push_back({{"pid", survivor.pid}, {"name", survivor.comm}});
   const launcher::Timeline& times = finished.times;
-  return {{"cause", CauseName(finished)},
-          {"code", exited ? Json(finished.code) : Json()},
-          {"signal", signaled ? Json(SignalName(finished.code)) : Json()},
-          {"core_dumped", finished.core_dumped},
-          {"error", finished.cause == Finished::Cause::kNotStarted
-                        ? ErrorToJson(finished.error)
-                        : Json()},
-          {"stdout", StreamToJson(finished.output, finished.output_bytes, cut)},
-          {"stderr", StreamToJson(finished.error_output,
-                                  finished.error_output_bytes, cut)},
-          {"output_complete", finished.output_complete},
-          {"survivors", std::move(survivors)},
-          {"usage",
-           {{"user_us", finished.user_cpu.count()},
-            {"system_us", finished.system_cpu.count()},
-            {"max_rss_kib", finished.max_rss_kib}}},
-          {"timing_us",
-           {{"exec", Since(times.requested, times.exec_called)},
-            {"first_output", Since(times.requested, times.first_output)},
-            {"exited", Since(times.requested, times.exited)},
-            {"drained", Since(times.requested, times.drained)},
-            {"ended", Since(times.requested, times.reaped)}}},
-          {"engine", finished.engine == launcher::Engine::kAuto
-                         ? Json()
-                         : Json(launcher::EngineName(finished.engine))}};
+  return {
+      {"cause", CauseName(finished)},
+      {"code", exited ? Json(finished.code) : Json()},
+      {"signal", signaled ? Json(SignalName(finished.code)) : Json()},
+      {"core_dumped", finished.core_dumped},
+      {"error", finished.cause == Finished::Cause::kNotStarted
+                    ? ErrorToJson(finished.error)
+                    : Json()},
+      {"stdout", StreamToJson(finished.output, finished.output_bytes, cut)},
+      {"stderr",
+       StreamToJson(finished.error_output, finished.error_output_bytes, cut)},
+      {"output_complete", finished.output_complete},
+      {"survivors", std::move(survivors)},
+      {"usage",
+       {{"user_us", finished.user_cpu.count()},
+        {"system_us", finished.system_cpu.count()},
+        {"max_rss_kib", finished.max_rss_kib}}},
+      {"timing_us",
+       {{"exec", Since(times.requested, times.exec_called)},
+        {"first_output", Since(times.requested, times.first_output)},
+        {"exited", Since(times.requested, times.exited)},
+        {"drained", Since(times.requested, times.drained)},
+        {"ended", Since(times.requested, times.reaped)}}},
+      {"shell",
+       finished.shell_reason.empty() ? Json() : Json(finished.shell_reason)},
+      {"engine", finished.engine == launcher::Engine::kAuto
+                     ? Json()
+                     : Json(launcher::EngineName(finished.engine))}};
 }
 
 Finished NotStarted(launcher::Error error) {

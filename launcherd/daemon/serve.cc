@@ -111,7 +111,9 @@ Json Server::OnLaunch(const RpcRequest& request) {
   params.command().tag = launch.get();
   Result<void> ready = params.MakeInput();
   Result<ChildId> child =
-      ready.ok() ? launcher_->Spawn(params.command()) : ready.error();
+      !ready.ok()     ? ready.error()
+      : params.line() ? launcher_->SpawnLine(params.line(), params.command())
+                      : launcher_->Spawn(params.command());
   if (!child.ok()) {
     End(launch->id, launch->wait, NotStarted(child.error()));
     return {};

@@ -228,6 +228,7 @@ class Json(ExecTest):
                 "stderr": {"data": "error", "bytes": 5, **stream},
                 "output_complete": True,
                 "survivors": [],
+                "shell": None,
                 "engine": result["engine"],
             },
         )

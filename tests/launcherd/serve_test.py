@@ -9,6 +9,7 @@ import os
 import random
 import select
 import signal
+import socket
 import subprocess
 import unittest
 from pathlib import Path
@@ -24,16 +25,28 @@ TOO_MANY, NO_LAUNCH, FAILED = -32000, -32001, -32002
 
 
 class Server:
-    def __init__(self, test: Test, *options: str, **environment: str) -> None:
+    def __init__(
+        self, test: Test, *options: str, sockets: bool = False, **environment: str
+    ) -> None:
+        theirs: List[Any] = [subprocess.PIPE, subprocess.PIPE]
+        if sockets:  # As Node.js has them.
+            (self.stdin, theirs[0]), (self.stdout, theirs[1]) = (
+                socket.socketpair() for _ in range(2)
+            )
         self.process = subprocess.Popen(
             [LAUNCHERD, "serve", *options],
             cwd=test.area,
             env={**PLAIN, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdin=theirs[0],
+            stdout=theirs[1],
             stderr=subprocess.PIPE,
             bufsize=0,
         )
+        if sockets:
+            for end in theirs:
+                end.close()
+        else:
+            self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self.buffer = b""
         self.others: List[Message] = []
         self.last = 0
@@ -43,17 +56,17 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(HANG)
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+        for stream in (self.stdin, self.stdout, self.process.stderr):
             stream.close()
 
     def end(self) -> int:
         """Its input ends."""
-        self.process.stdin.close()
+        self.stdin.close()
         return self.process.wait(HANG)
 
     def write(self, data: bytes) -> None:
         while data:
-            data = data[os.write(self.process.stdin.fileno(), data) :]
+            data = data[os.write(self.stdin.fileno(), data) :]
 
     def send(self, method: str, id: Any, **params: Any) -> Any:
         message = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
@@ -63,10 +76,10 @@ class Server:
     def read(self) -> Message:
         """The next message."""
         while b"\n" not in self.buffer:
-            ready, _, _ = select.select([self.process.stdout], [], [], HANG)
+            ready, _, _ = select.select([self.stdout], [], [], HANG)
             if not ready:
                 raise AssertionError("nothing came")
-            data = os.read(self.process.stdout.fileno(), 1 << 20)
+            data = os.read(self.stdout.fileno(), 1 << 20)
             if not data:
                 raise AssertionError(f"it has ended: {self.process.stderr.read()!r}")
             self.buffer += data
@@ -99,8 +112,8 @@ class Server:
 
 
 class ServeTest(Test):
-    def server(self, *options: str, **environment: str) -> Server:
-        return Server(self, *options, **environment)
+    def server(self, *options: str, **more: Any) -> Server:
+        return Server(self, *options, **more)
 
     def fifo(self, name: str) -> Path:
         os.mkfifo(self.area / name)
@@ -169,6 +182,26 @@ class Launches(ServeTest):
         server.send("launch", 8, wait=False, argv=["nonexistent"])
         self.assertEqual(server.read()["result"], {"launch": 8})
         self.assertEqual(server.read()["params"]["result"]["error"]["name"], "ENOENT")
+
+    def test_lines(self) -> None:
+        server = self.server()
+        env = {"P": PROBE}
+        result = server.ask("launch", line=f"{PROBE} argv 'a  b' && {PROBE} exit 4")
+        self.assertEqual((result["code"], result["shell"]), (4, None))
+        self.assertEqual(result["stdout"]["data"], f"{PROBE}\na  b\n")
+        result = server.ask("launch", line='"$P" argv "$P" | cat', env=env)
+        self.assertEqual(result["stdout"]["data"], f"{PROBE}\n{PROBE}\n")
+        self.assertIn("$", result["shell"])
+        result = server.ask("launch", line=f"{PROBE} echo 0", stdin="in")
+        self.assertEqual(result["stdout"]["data"], "in")
+        result = server.ask("launch", line="nonexistent")
+        self.assertEqual((result["cause"], result["code"]), ("exited", 127))
+        self.assertIn("not found", result["stderr"]["data"])
+        (left,) = server.ask("launch", line="sleep 1000 & exit")["survivors"]
+        until(lambda: state(left["pid"]) in ("", "Z"))
+        server.send("launch", 1, line=f"sleep 1000 && {PROBE}")
+        self.assertIsNone(server.ask("kill", launch=1))
+        self.assertEqual(server.answer(1)["result"]["signal"], "SIGKILL")
 
     def test_input(self) -> None:
         server = self.server()
@@ -310,6 +343,9 @@ class Refuses(ServeTest):
         for method, params in (
             ("launch", {}),
             ("launch", {"argv": []}),
+            ("launch", {"argv": ["a"], "line": "a"}),
+            ("launch", {"line": "a\0"}),
+            ("prepare", {"line": "a"}),
             ("launch", {"argv": "true"}),
             ("launch", {"argv": ["a", 1]}),
             ("launch", {"argv": ["a\0b"]}),
@@ -400,11 +436,12 @@ class Ends(ServeTest):
         self.gone(pid)
 
     def test_nobody_reads(self) -> None:
-        server = self.server()
-        pid = self.started(server)
-        server.process.stdout.close()
-        self.assertEqual(server.process.wait(HANG), 0)
-        self.gone(pid)
+        for sockets in (False, True):
+            server = self.server(sockets=sockets)
+            pid = self.started(server)
+            server.stdout.close()
+            self.assertEqual(server.process.wait(HANG), 0)
+            self.gone(pid)
 
     def test_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -416,28 +453,31 @@ class Ends(ServeTest):
 
     def test_a_client_that_does_not_read(self) -> None:
         """Time limits are kept, and nothing is lost when it reads at last."""
-        server = self.server()
         gate = self.fifo("pid")
-        words = ["sh", "-c", "echo $$ >pid; exec sleep 1000"]
-        server.send("launch", "late", argv=words, timeout_ms=500)
-        pid = int(gate.read_text())
-        for i in range(100):
-            server.send("launch", i, argv=[PROBE, "fill", "1", "200000"])
-        until(lambda: state(pid) in ("", "Z"))
-        answers = [server.read() for _ in range(101)]
-        self.assertEqual({m["id"] for m in answers}, {"late", *range(100)})
-        for message in answers:
-            if message["id"] != "late":
-                self.assertEqual(len(message["result"]["stdout"]["data"]), 200_000)
-        self.assertEqual(server.ask("statistics")["running"], 0)
+        for sockets in (False, True):
+            server = self.server(sockets=sockets)
+            words = ["sh", "-c", "echo $$ >pid; exec sleep 1000"]
+            server.send("launch", "late", argv=words, timeout_ms=500)
+            pid = int(gate.read_text())
+            for i in range(100):
+                server.send("launch", i, argv=[PROBE, "fill", "1", "200000"])
+            until(lambda: state(pid) in ("", "Z"))
+            answers = [server.read() for _ in range(101)]
+            self.assertEqual({m["id"] for m in answers}, {"late", *range(100)})
+            for message in answers:
+                if message["id"] != "late":
+                    self.assertEqual(len(message["result"]["stdout"]["data"]), 200_000)
+            self.assertEqual(server.ask("statistics")["running"], 0)
+            self.assertEqual(server.end(), 0)
 
     def test_its_end_while_a_client_does_not_read(self) -> None:
-        server = self.server()
-        pid = self.started(server)
-        for i in range(100):
-            server.send("launch", i, argv=[PROBE, "fill", "1", "200000"])
-        self.assertEqual(server.end(), 0)
-        self.gone(pid)
+        for sockets in (False, True):
+            server = self.server(sockets=sockets)
+            pid = self.started(server)
+            for i in range(100):
+                server.send("launch", i, argv=[PROBE, "fill", "1", "200000"])
+            self.assertEqual(server.end(), 0)
+            self.gone(pid)
 
     def test_no_descriptor_is_left(self) -> None:
         server = self.server(LAUNCHER_ENGINE="clone3")
@@ -506,6 +546,8 @@ class Fuzz(ServeTest):
                         "stdin": {"data": "AAAA", "encoding": "base64"},
                     },
                 ),
+                # Spoiled, it may write a file: here, and nowhere else.
+                ("launch", {"line": "cd . && true 'a' && exit 1"}),
                 ("kill", {"launch": number - 1, "signal": "SIGTERM"}),
                 ("prepare", {"argv": [PROBE], "env": {"A": "1"}}),
                 ("statistics", {}),
