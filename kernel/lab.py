@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 """Builds the kernel with the series and boots it.
 
-usage: lab.py [--debug-kernel] [--shell] --build-dir=DIR
+usage: lab.py [--debug-kernel] [--soak] [--shell] [--each-patch]
+              [--project=DIR --musl=TARBALL] --build-dir=DIR
 
 Unpacks the source named in BASE, applies patches/, builds, boots it in QEMU
-with an initramfs made here, and runs the selftest and the fuzzer in it. What
+with an initramfs made here, and runs the selftest, the fuzzer and the tests of
+limits in it; with --project also launcher_tests of the CMake build in DIR, and
+by its ninja a build of a part of musl with engine kernel and with clone3. What
 the guest prints is kept in DIR/NAME.log. A test that fails, a guest that does
 not come to its end, or a line in the log that is in SPLATS: status 1.
+
+--each-patch instead builds the kernel without the series, boots it, where all
+tests must skip, and then builds it again after each patch.
 """
 
 import argparse
@@ -20,6 +26,9 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
+
+sys.dont_write_bytecode = True
+import project  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 TARBALL = Path("/usr/src/linux-source-6.12.tar.xz")
@@ -75,9 +84,9 @@ def describe_source() -> str:
     return f"{package} {shown}, " + ("the one of BASE" if same else "not the one of BASE")
 
 
-def unpack(where: Path, log: Path) -> Path:
-    """The source tree with the series; made anew when a patch has changed."""
-    state = hashlib.sha256(b"".join(p.read_bytes() for p in patches()))
+def unpack(where: Path, log: Path, series: List[Path]) -> Path:
+    """The source tree with these patches; made anew when one has changed."""
+    state = hashlib.sha256(b"".join(p.read_bytes() for p in series))
     state.update(str(TARBALL.stat().st_mtime_ns).encode())
     stamp = where / "state"
     tree = where / TARBALL.name[: -len(".tar.xz")]
@@ -86,7 +95,7 @@ def unpack(where: Path, log: Path) -> Path:
     shutil.rmtree(where, ignore_errors=True)
     where.mkdir(parents=True)
     run(["tar", "xf", str(TARBALL), "-C", str(where)], log)
-    for patch in patches():
+    for patch in series:
         run(["patch", "-s", "-p1", "-i", str(patch)], log, cwd=tree)
     stamp.write_text(state.hexdigest())
     return tree
@@ -124,6 +133,7 @@ def programs(tree: Path) -> List[Program]:
             flags=["-pthread", f"-I{selftests}"],
         ),
         Program("spawn_fuzz", HERE / "tests/spawn_fuzz.c"),
+        Program("spawn_limits", HERE / "tests/spawn_limits.c"),
         Program("spawn_cost", HERE / "tests/spawn_cost.c"),
         Program("noop_tiny", HERE / "tests/noop_tiny.c", flags=["-nostdlib"]),
         Program("noop_static", HERE / "tests/noop.c"),
@@ -164,7 +174,7 @@ class Archive:
 
     def finish(self) -> bytes:
         self.add("TRAILER!!!", 0)
-        return gzip.compress(bytes(self.data), 6, mtime=0)
+        return gzip.compress(bytes(self.data), 1, mtime=0)
 
 
 INIT = """#!/bin/busybox sh
@@ -189,26 +199,29 @@ def libraries(program: Path) -> List[str]:
     return re.findall(r"(/\S+)", shown)
 
 
-def initramfs(files: List[Path], script: str) -> bytes:
+def initramfs(files: List[Path], script: str, places: Optional[Dict[str, Path]] = None) -> bytes:
+    """`files` go to /b, those of `places` where it says, with their libraries."""
     archive = Archive()
+    made = set()
     for name in ("bin", "b", "dev", "proc", "sys", "tmp"):
         archive.directory(name)
+        made.add(f"/{name}")
     archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.add("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
     archive.file("init", INIT.encode())
     archive.file("run.sh", script.encode())
-    archive.file("bin/busybox", Path(shutil.which("busybox") or "/bin/busybox").read_bytes())
-    made = set()
-    for path in files:
-        archive.file(f"b/{path.name}", path.read_bytes())
-        for library in libraries(path):
-            for parent in reversed(Path(library).parents[:-1]):
-                if parent not in made:
-                    made.add(parent)
-                    archive.directory(str(parent)[1:])
-            if library not in made:
-                made.add(library)
-                archive.file(library[1:], Path(library).read_bytes())
+    contents = {"/bin/busybox": Path(shutil.which("busybox") or "/bin/busybox")}
+    contents.update({f"/b/{path.name}": path for path in files}, **(places or {}))
+    for path in [*contents.values()]:
+        if os.access(path, os.X_OK):
+            for library in libraries(path):
+                contents.setdefault(library, Path(library))
+    for place, path in contents.items():
+        for parent in [str(folder) for folder in reversed(Path(place).parents[:-1])]:
+            if parent not in made:
+                made.add(parent)
+                archive.directory(parent[1:])
+        archive.file(place[1:], path.read_bytes())
     return archive.finish()
 
 
@@ -219,6 +232,7 @@ class Guest(NamedTuple):
     cpu: str = "max"
     qemu: List[str] = []
     kernel: str = ""
+    places: Dict[str, Path] = {}
 
 
 def qemu_command(vmlinux: Path, initrd: Path, guest: Guest) -> List[str]:
@@ -232,7 +246,7 @@ def qemu_command(vmlinux: Path, initrd: Path, guest: Guest) -> List[str]:
 def boot(vmlinux: Path, files: List[Path], script: str, log: Path, guest: Guest) -> str:
     """Runs `script` in the guest; what it printed, kernel messages among it."""
     initrd = log.with_suffix(".cpio.gz")
-    initrd.write_bytes(initramfs(files, script))
+    initrd.write_bytes(initramfs(files, script, guest.places))
     with log.open("wb") as file:
         try:
             subprocess.run(
@@ -263,7 +277,7 @@ def failures(text: str) -> List[str]:
 def summary(text: str) -> str:
     totals = re.findall(r"^# Totals: (.*)$", text, re.M)
     calls = re.findall(r"^spawn_fuzz: .*$", text, re.M)
-    return "; ".join(totals + calls)
+    return "; ".join(totals + calls + project.summary(text))
 
 
 TEST = """
@@ -271,6 +285,8 @@ spawn_template
 echo "STATUS selftest $?"
 spawn_fuzz {calls} {seed}
 echo "STATUS fuzzer $?"
+spawn_limits {spawns}
+echo "STATUS limits $?"
 if [ -e /sys/kernel/debug/kmemleak ]; then
     sleep 6
     echo scan > /sys/kernel/debug/kmemleak
@@ -281,13 +297,47 @@ fi
 """
 
 
+def each_patch(where: Path, log: Path, places: Dict[str, Path]) -> int:
+    tree, out = unpack(where / "each-source", log, []), where / "each-kernel"
+    vmlinux = build(tree, out, ["guest.config"], log)
+    print("      without the series: built", flush=True)
+    patched = unpack(where / "source", log, patches())
+    headers = where / "plain-kernel"
+    build(patched, headers, ["guest.config"], log)
+    files = compile_programs(patched, headers, where / "programs", log)
+    script = TEST.format(calls=100, spawns=1, seed=1) + (project.TESTS if places else "")
+    guest = Guest(memory=2048, places=places)
+    text = boot(vmlinux, files, script, where / "unpatched.log", guest)
+    print(f"      {summary(text)}; log: {where}/unpatched.log", flush=True)
+    wrong = failures(text)
+    if re.search(r"^ok (?!.* # SKIP)", text, re.M):
+        wrong.append("a selftest ran on a kernel without the calls")
+    shutil.rmtree(where / "each-source")  # What comes changes it.
+    tree = unpack(where / "each-source", log, [])
+    for patch in patches():
+        run(["patch", "-s", "-p1", "-i", str(patch)], log, cwd=tree)
+        build(tree, out, ["guest.config"], log)
+        print(f"      {patch.name}: built", flush=True)
+    shutil.rmtree(where / "each-source")
+    return report(wrong)
+
+
+def report(wrong: List[str]) -> int:
+    for line in wrong[:40]:
+        print(f"      {line}")
+    return 1 if wrong else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)
     parser.format_help = lambda: __doc__ or ""  # type: ignore[method-assign]
     parser.add_argument("--build-dir", type=Path, required=True)
     parser.add_argument("--debug-kernel", action="store_true")
     parser.add_argument("--shell", action="store_true")
-    parser.add_argument("--calls", type=int, default=20000)
+    parser.add_argument("--soak", action="store_true")
+    parser.add_argument("--each-patch", action="store_true")
+    parser.add_argument("--project", type=Path)
+    parser.add_argument("--musl", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     where = args.build_dir.resolve()
@@ -297,7 +347,10 @@ def main() -> int:
     log.write_text("")
     try:
         print(f"      {describe_source()}", flush=True)
-        tree = unpack(where / "source", log)
+        places = project.places(args.project.resolve()) if args.project else {}
+        if args.each_patch:
+            return each_patch(where, log, places)
+        tree = unpack(where / "source", log, patches())
         print(f"      {len(patches())} patches applied, building ({name})", flush=True)
         fragments = ["guest.config"] + (["debug.config"] if args.debug_kernel else [])
         vmlinux = build(tree, where / f"{name}-kernel", fragments, log)
@@ -308,14 +361,19 @@ def main() -> int:
             initrd.write_bytes(initramfs(files, "setsid cttyhack sh </dev/ttyS0 2>&1 >/dev/ttyS0"))
             return subprocess.run(qemu_command(vmlinux, initrd, guest)).returncode
         # The debug kernel is some ten times as slow.
-        calls = args.calls // 10 if args.debug_kernel else args.calls
-        script = TEST.format(calls=calls, seed=args.seed)
-        text = boot(vmlinux, files, script, where / f"{name}.log", Guest(seconds=1800))
-        wrong = failures(text)
+        calls, spawns = (2000, 1000) if args.debug_kernel else (20000, 10000)
+        if args.soak:
+            calls, spawns = 1000000, 100000
+        script = TEST.format(calls=calls, spawns=spawns, seed=args.seed)
+        if args.project and not args.debug_kernel:
+            script += project.TESTS + project.BUILD
+            musl = project.repository(args.musl.resolve(), where / "musl")
+            places.update(project.compiler(args.project.resolve(), musl))
+        seconds = 6 * 3600 if args.soak else 1800
+        guest = Guest(seconds=seconds, memory=2048, places=places)
+        text = boot(vmlinux, files, script, where / f"{name}.log", guest)
         print(f"      {summary(text)}; log: {where}/{name}.log", flush=True)
-        for line in wrong[:40]:
-            print(f"      {line}")
-        return 1 if wrong else 0
+        return report(failures(text))
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
