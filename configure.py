@@ -18,6 +18,8 @@ usage: ./configure.py [command] [options]
   --only=NAME          bench: this report alone (edges, musl, agent-tools, ...)
   --quick              bench: a few minutes, reports in DIR/bench/results
   --debug-kernel       kernel-test with KASAN, lockdep, kmemleak, UBSAN
+  --soak               kernel-test with 1,000,000 fuzzed calls, 100,000 spawns
+  --each-patch         kernel-test builds without the series and after each patch
 
 What is built from which files stands in CMakeLists.txt only. Everything may
 be run again at any time: what has been done already is not done twice.
@@ -435,8 +437,12 @@ def kernel_lab(args: argparse.Namespace, *more: str) -> None:
 
 
 def command_kernel_test(args: argparse.Namespace) -> None:
-    more = ["--debug-kernel"] if args.debug_kernel else []
-    kernel_lab(args, *more)
+    wanted = {
+        "--debug-kernel": args.debug_kernel,
+        "--soak": args.soak,
+        "--each-patch": args.each_patch,
+    }
+    kernel_lab(args, *(option for option, given in wanted.items() if given))
     say("passed")
 
 
@@ -473,7 +479,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ninja-source", type=Path)
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--debug-kernel", action="store_true")
+    for option in ("--debug-kernel", "--soak", "--each-patch"):
+        parser.add_argument(option, action="store_true")
     parser.add_argument("--only")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args(arguments)

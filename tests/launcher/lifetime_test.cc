@@ -509,7 +509,8 @@ TEST_P(LifetimeTest, TimeoutCoversAHeldPipe) {
 TEST_P(LifetimeTest, TimeoutDoesNotWaitForWhatHasLeftTheGroup) {
   Command command;
   command.in = Stdio::FromFd(gate_.read.get());
-  command.timeout = milliseconds(50);
+  // Time for two processes to start on a slow machine.
+  command.timeout = milliseconds(500);
   Probe({"fork", "setpgid", "wait", "0", "end", "wait", "0"}, command);
   Finished done = Finish();
   EXPECT_TRUE(done.timed_out);
