@@ -43,7 +43,7 @@ def repository(tarball: Path, where: Path) -> Path:
     with tarfile.open(tarball) as archive:
         archive.extractall(where)
     tree = next(path for path in where.iterdir() if path.is_dir())
-    subprocess.run(["./configure", "--target=x86_64"], cwd=tree, check=True, capture_output=True)
+    subprocess.run(["./configure", "--target=x86_64", "CC=gcc"], cwd=tree, check=True, capture_output=True)
     headers = ["obj/include/bits/alltypes.h", "obj/include/bits/syscall.h"]
     subprocess.run(["make", *headers], cwd=tree, check=True, capture_output=True)
     lines = ["rule cc", f"  command = gcc {FLAGS} -MD -MF $out.d -c $in -o $out"]
