@@ -14,10 +14,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <string>
 #include <vector>
+
+#include "warm/process.h"
 
 namespace launcher {
 namespace {
@@ -497,6 +500,23 @@ TEST_F(WarmTest, PidfdIsOfTheJob) {
   EXPECT_EQ(Cause::kExited, Finish(*warm_).cause);
   EXPECT_EQ(1, poll(&ended, 1, 60'000));
   EXPECT_EQ(ESRCH, warm_->OpenPidfd(started.value()).error().code);
+}
+
+// A trial may be killed at any time, by us too. proc(5) shows zeros of it then,
+// which were taken for addresses, and the size of a text came of their
+// difference.
+TEST(WarmProcessTest, WhatHasEndedHasNoMemoryMap) {
+  EXPECT_TRUE(warm::Process(getpid()).MemoryMap().ok());
+  const pid_t pid = fork();
+  if (pid == 0)
+    _exit(0);
+  ASSERT_GT(pid, 0);
+  siginfo_t info = {};
+  ASSERT_EQ(0, waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT));
+  Result<prctl_mm_map> map = warm::Process(pid).MemoryMap();
+  ASSERT_FALSE(map.ok());
+  EXPECT_EQ(ESRCH, map.error().code);
+  ASSERT_EQ(pid, waitpid(pid, nullptr, 0));
 }
 
 }  // namespace

@@ -167,6 +167,10 @@ Result<prctl_mm_map> Process::MemoryMap() const {
   map.env_start = fields[50];
   map.env_end = fields[51];
   map.exe_fd = static_cast<uint32_t>(-1);
+  // Zeros are shown of one that has ended, and of one that we may not look
+  // into.
+  if (map.env_end == 0)
+    return Error{ESRCH, "stat", std::to_string(pid_)};
   return map;
 }
 

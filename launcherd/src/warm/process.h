@@ -69,7 +69,7 @@ class Process {
   Result<std::vector<uint64_t>> OwnPages(const Mapping& mapping) const;
 
   /// What prctl(2) PR_SET_MM_MAP takes; `brk` and the vector are left out.
-  /// Errors: EIO (step "stat").
+  /// Errors: EIO; ESRCH, it has ended (step "stat").
   Result<prctl_mm_map> MemoryMap() const;
 
   /// Time on a CPU so far; exact when it is stopped.

@@ -226,6 +226,8 @@ Result<std::string> ReadTexts(const Tracee& tracee) {
   if (!map.ok())
     return map.error();
   const uint64_t start = tracee.image().stack;
+  if (map.value().env_end < start)
+    return Refused("its arguments are elsewhere");
   std::string texts(map.value().env_end - start, '\0');
   Result<void> read =
       tracee.process().ReadMemory(start, texts.data(), texts.size());
