@@ -407,21 +407,10 @@ def command_test(args: argparse.Namespace) -> None:
 
 
 def command_soak(args: argparse.Namespace) -> None:
-    def check(command: List[str]) -> None:
-        if subprocess.run(command).returncode != 0:
-            raise Failed(f"{Path(command[0]).name} found something")
-
-    build = args.build_dir
-    steps = Steps(6)
-    set_up("test", build, args.ninja_source, steps)
-    steps.next("200,000 warm launches: does anything grow?")
-    programs = [str(build / "child" / name) for name in ("warm_nothing", "warm_allocates")]
-    check([str(build / "bin" / "soak"), *programs, "/bin/true", "/bin/echo"])
-    steps.next("programs cold and warm, 100 times each")
-    tests = ROOT / "tests" / "warm"
-    pairs = [str(build / "bin" / "run_pairs"), "--runs", "100"]
-    pairs += ["--table", str(tests / "programs.txt"), "--inputs", str(tests / "inputs.sh")]
-    check(pairs)
+    steps = Steps(5)
+    set_up("test", args.build_dir, args.ninja_source, steps)
+    steps.next("200,000 warm launches; programs cold and warm, 100 times each")
+    measure("soak.py", args.build_dir, None, 0)
 
 
 def kernel_lab(args: argparse.Namespace, *more: str) -> None:

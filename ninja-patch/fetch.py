@@ -247,7 +247,8 @@ def from_apt(source: Source, entry: Paragraph, suite: str, area: Path) -> Path:
         ["apt-cache", "showsrc", "--only-source", source.package], configuration, area
     )
     versions = [record.get("version", "") for record in parse_paragraphs(records)]
-    wanted = [v for v in versions if v.rsplit("-", 1)[0] == source.version]
+    # Less the epoch, which file names do not have either.
+    wanted = [v for v in versions if v.rsplit("-", 1)[0].split(":")[-1] == source.version]
     if not wanted:
         has = ", ".join(versions) or "no such package"
         raise Unavailable(f"{suite} has {has}, not {source.version}")
