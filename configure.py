@@ -18,8 +18,7 @@ usage: ./configure.py [command] [options]
   --only=NAME          bench: this report alone (edges, musl, agent-tools, ...)
   --quick              bench: a few minutes, reports in DIR/bench/results
   --debug-kernel       kernel-test with KASAN, lockdep, kmemleak, UBSAN
-  --soak               kernel-test with 1,000,000 fuzzed calls, 100,000 spawns
-  --each-patch         kernel-test builds without the series and after each patch
+  --soak --each-patch  kernel-test at length: kernel/README.md
 
 What is built from which files stands in CMakeLists.txt only. Everything may
 be run again at any time: what has been done already is not done twice.

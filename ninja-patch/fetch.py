@@ -34,7 +34,7 @@ class Source(NamedTuple):
     sha256: str
     package: str  # Debian source package
     suites: List[str]  # Debian suites that carry this version
-    url: str  # release tarball
+    url: str  # release tarball; empty: only the package has this one
 
     @property
     def tarball(self) -> str:
@@ -72,7 +72,7 @@ def read_source(path: Path, name: str) -> Source:
                 sha256=paragraph["sha256"],
                 package=paragraph["package"],
                 suites=paragraph["suites"].split(),
-                url=paragraph["url"],
+                url=paragraph.get("url", ""),
             )
     raise SourceError(f"{path} does not describe {name}")
 
@@ -304,7 +304,8 @@ def remote_ways(
             raise Unavailable(f"no Debian archive is configured in {apt_dir}")
 
         ways.append((f"apt-get source {source.package}", no_archive))
-    ways.append((source.url, lambda: from_url(source, area)))
+    if source.url:
+        ways.append((source.url, lambda: from_url(source, area)))
     return ways
 
 

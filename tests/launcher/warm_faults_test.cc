@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -361,6 +362,37 @@ TEST_F(WarmFaultsTest, WithoutPtraceItStartsCold) {
       EXPECT_EQ(Engine::kClone3, done.engine);
     }
   });
+}
+
+// What a limit leaves too little of is started cold, and ends as it does there.
+TEST_F(WarmFaultsTest, MemoryIsLimited) {
+  cold_.reset();
+  warm_.reset();
+  constexpr rlim_t kMiB = 1 << 20;
+  for (auto resource : {RLIMIT_AS, RLIMIT_DATA}) {
+    for (rlim_t room : {64 * kMiB, 8 * kMiB, 2 * kMiB}) {
+      SCOPED_TRACE(std::to_string(resource) + " with " + std::to_string(room));
+      InChild([&] {
+        cold_ = Make(Engine::kClone3);
+        warm_ = Make(Engine::kWarm);
+        // Parked before the limit; the others are to be parked below it.
+        EXPECT_EQ(Engine::kWarm, Run(*warm_, {kProbe, "limit"}).engine);
+        unsigned long pages = 0;
+        ASSERT_TRUE(std::ifstream("/proc/self/statm") >> pages);
+        const rlim_t most =
+            pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + room;
+        const rlimit limit = {most, most};
+        ASSERT_EQ(0, setrlimit(resource, &limit));
+        for (int i = 0; i < 3; ++i) {
+          ExpectSame({kProbe, "limit"});
+          ExpectSame({Program("nothing")});
+          ExpectSame({Program("allocates")});
+        }
+        cold_.reset();
+        warm_.reset();
+      });
+    }
+  }
 }
 
 TEST_F(WarmFaultsTest, ManyAtOnce) {

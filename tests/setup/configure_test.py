@@ -382,10 +382,12 @@ class DriverTest(Scratch):
         self.assertEqual("the reason\n", log.read_text())
 
     def test_pinned_sources_are_complete(self) -> None:
-        for path, name in (("ninja-patch/UPSTREAM", "ninja"), ("bench/REPOSITORIES", "musl")):
-            source = fetch.read_source(ROOT / path, name)
-            self.assertRegex(source.sha256, "^[0-9a-f]{64}$")
-            self.assertTrue(source.suites and source.url)
+        names = {"ninja-patch/UPSTREAM": ["ninja"], "bench/REPOSITORIES": ["musl", "lua", "zlib"]}
+        for path, each in names.items():
+            for name in each:
+                source = fetch.read_source(ROOT / path, name)
+                self.assertRegex(source.sha256, "^[0-9a-f]{64}$")
+                self.assertTrue(source.suites and source.package)
 
 
 if __name__ == "__main__":
