@@ -84,7 +84,7 @@ typedef struct launcher_options {
   int64_t drain_ms;
 
   size_t template_entries; /* 0: 64. */
-  uint64_t warm_after;     /* Uses before a program is parked. 0: 16. */
+  uint64_t warm_after;     /* Uses before a program is parked. 0: 8. */
   size_t warm_processes;   /* At most so many are parked. 0: 16. */
   uint64_t warm_kib;       /* With so much memory of their own. 0: 262144. */
 } launcher_options;

@@ -193,7 +193,7 @@ class Launcher {
     /// `warm_processes` or their private memory is more than `warm_kib` KiB.
     /// Parking costs as much as 20 to 30 loads do, in a thread of its own: a
     /// program that has been used that often will likely be used again.
-    uint64_t warm_after = 16;
+    uint64_t warm_after = 8;
     std::chrono::microseconds warm_least{200};
     size_t warm_processes = 16;
     uint64_t warm_kib = 256 * 1024;
