@@ -138,9 +138,9 @@ typedef struct launcher_action {
 enum {
   LAUNCHER_GROUP_OWN = 0, /* A new one, which launcher_kill() reaches whole. */
   LAUNCHER_GROUP_INHERIT, /* The caller's; never warm, see JOIN. */
-  LAUNCHER_GROUP_JOIN,    /* `pgid`, of this session: getpgrp() is as INHERIT,
-                             and may be warm. launcher_kill() reaches the child
-                             alone. */
+  LAUNCHER_GROUP_JOIN,    /* `pgid`, of the same session: getpgrp() is as
+                             INHERIT, and may be warm. launcher_kill() reaches
+                             the child alone. */
   LAUNCHER_GROUP_SESSION  /* A new session, setsid(2). */
 };
 
