@@ -136,7 +136,7 @@ Result<void> PrintLoad(const Program& program, Canceller* canceller) {
 
 /// Parks it and gives it up again.
 bool PrintParked(const Program& program, bool odd, Canceller* canceller) {
-  Result<Parked> parked = Park(program, odd, canceller);
+  Result<Parked> parked = Park(program, odd, nullptr, canceller);
   if (!parked.ok()) {
     const Error& error = parked.error();
     const bool of_program = std::string_view(error.step) == "entry point";
@@ -147,7 +147,7 @@ bool PrintParked(const Program& program, bool odd, Canceller* canceller) {
   printf("parked       yes: %" PRIu64
          " KiB of its own memory; %zu paths are "
          "looked at before each launch\n",
-         parked.value().private_kib, parked.value().looked_at.size());
+         parked.value().private_kib, parked.value().trial->looked_at.size());
   launcher::warm::WarmProcess ends_it(std::move(parked.value()));
   return true;
 }

@@ -86,6 +86,18 @@ TEST_F(WarmTest, FileThatAConstructorHasReadIsReadAgain) {
     ExpectSame({Program("reads_file")});
 }
 
+// The template for the other alignment of the stack is made from what the trial
+// of the first one has found, unless that has changed.
+TEST_F(WarmTest, BothAlignmentsOfTheStack) {
+  environment_.push_back("WARM_TEST_FILE=" + dir_.File("file", "one"));
+  EXPECT_EQ(Engine::kWarm, ExpectSame({Program("reads_file")}));
+  dir_.File("file", "second");
+  EXPECT_EQ(Engine::kWarm, ExpectSame({Program("reads_file"), "word"}));
+  Texts words = {kProbe};
+  for (int i = 0; i < 4; ++i, words.push_back("word"))
+    EXPECT_EQ(Engine::kWarm, ExpectSame(words)) << i;
+}
+
 // What a process is asked for by a detour is asked for all the same.
 TEST_F(WarmTest, LinkToTheProcessItself) {
   const std::string link = dir_ / "link";

@@ -13,7 +13,7 @@ namespace launcher::warm {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
+constexpr uint64_t kPage = OwnMemory::kPageSize;
 
 // Around the thread pointer: what glibc and musl have there of the thread
 // itself, and static thread-local variables below.
@@ -37,6 +37,8 @@ Result<Image> Image::Of(const Tracee& tracee) {
   for (const Mapping& mapping : image.mappings_)
     if (mapping.inode != 0 && mapping.offset == 0)
       image.AddExtent(mapping);
+  if (Result<void> copied = image.CopyOwn(); !copied.ok())
+    return copied.error();
   return image;
 }
 
@@ -82,56 +84,40 @@ Place Image::PlaceOf(uint64_t address) const {
   return {"", 0};
 }
 
-Result<void> Image::EachOwnPage(
-    const std::function<void(size_t, uint64_t, const char*)>& look) const {
+Result<void> Image::CopyOwn() {
   const Process& process = tracee_->process();
-  alignas(8) char page[kPage];
   for (size_t i = 0; i < mappings_.size(); ++i) {
     if (!IsOfInterest(mappings_[i]))
       continue;
     Result<std::vector<uint64_t>> pages = process.OwnPages(mappings_[i]);
     if (!pages.ok())
       return pages.error();
-    for (uint64_t address : pages.value()) {
-      Result<void> read = process.ReadMemory(address, page, kPage);
-      if (!read.ok())
-        return read;
-      look(i, address, page);
+    for (uint64_t address : pages.value())
+      memory_.pages.push_back({address, i});
+  }
+  const std::vector<OwnMemory::Page>& pages = memory_.pages;
+  memory_.bytes = std::make_unique_for_overwrite<char[]>(pages.size() * kPage);
+  for (size_t first = 0, end; first < pages.size(); first = end) {
+    for (end = first + 1; end < pages.size() &&
+                          pages[end].address == pages[end - 1].address + kPage;
+         ++end) {
     }
+    Result<void> read = process.ReadMemory(
+        pages[first].address, memory_.BytesOf(first), (end - first) * kPage);
+    if (!read.ok())
+      return read;
   }
   return {};
 }
 
-Result<void> Image::EachOwnWord(
-    const std::function<void(size_t, uint64_t, uint64_t)>& look) const {
-  return EachOwnPage([&](size_t mapping, uint64_t address, const char* page) {
-    for (uint64_t at = 0; at < kPage; at += sizeof(uint64_t)) {
-      uint64_t word;
-      memcpy(&word, page + at, sizeof(word));
-      look(mapping, address + at, word);
-    }
-  });
-}
-
-Result<std::vector<Image::Found>> Image::FindValue(uint32_t value) const {
+std::vector<Image::Found> Image::FindValue(uint32_t value) const {
   std::vector<Found> found;
-  Result<void> looked =
-      EachOwnPage([&](size_t mapping, uint64_t address, const char* page) {
-        for (uint64_t at = 0; at < kPage; at += sizeof(value))
-          if (memcmp(page + at, &value, sizeof(value)) == 0)
-            found.push_back({address + at, mapping, PlaceOf(address + at)});
-      });
-  if (!looked.ok())
-    return looked.error();
+  EachOwnWord([&](size_t mapping, uint64_t address, uint64_t word) {
+    for (uint64_t half : {0, 4})
+      if (static_cast<uint32_t>(word >> half * 8) == value)
+        found.push_back({address + half, mapping});
+  });
   return found;
-}
-
-std::vector<Place> PlacesOf(const std::vector<Image::Found>& found) {
-  std::vector<Place> places;
-  for (const Image::Found& one : found)
-    places.push_back(one.place);
-  std::sort(places.begin(), places.end());
-  return places;
 }
 
 bool Image::IsOfLoader(uint64_t address) const {
@@ -195,31 +181,26 @@ Result<std::vector<Slot>> FindSlots(const Tracee& tracee, const Image& image,
                      .offset = static_cast<uint32_t>(offset),
                      .read_only = !image.mappings()[mapping].writable});
   };
-  Result<void> looked =
-      image.EachOwnWord([&](size_t mapping, uint64_t address, uint64_t word) {
-        if (word == start.arguments)
-          add(address, mapping, Slot::Kind::kArguments);
-        else if (word == start.stack)
-          add(address, mapping, Slot::Kind::kStack);
-        else if (word >= map.arg_start && word < name_end)
-          add(address, mapping, Slot::Kind::kName, word - map.arg_start);
-      });
-  if (!looked.ok())
-    return looked.error();
+  image.EachOwnWord([&](size_t mapping, uint64_t address, uint64_t word) {
+    if (word == start.arguments)
+      add(address, mapping, Slot::Kind::kArguments);
+    else if (word == start.stack)
+      add(address, mapping, Slot::Kind::kStack);
+    else if (word >= map.arg_start && word < name_end)
+      add(address, mapping, Slot::Kind::kName, word - map.arg_start);
+  });
 
   // What has the value in both processes follows it. Where the place of another
   // process is not known, it may be by chance or not.
   auto add_values = [&](uint32_t value, const std::vector<Place>& others,
                         Slot::Kind kind) -> Result<void> {
-    Result<std::vector<Image::Found>> values = image.FindValue(value);
-    if (!values.ok())
-      return values.error();
-    for (const Image::Found& one : values.value()) {
-      if (one.place.object.empty())
+    for (const Image::Found& one : image.FindValue(value)) {
+      const Place place = image.PlaceOf(one.address);
+      if (place.object.empty())
         return Error{
             EAGAIN, "entry point",
             "it has " + std::to_string(value) + " in a place without a name"};
-      if (std::binary_search(others.begin(), others.end(), one.place))
+      if (std::binary_search(others.begin(), others.end(), place))
         add(one.address, one.mapping, kind);
     }
     return {};

@@ -6,9 +6,12 @@
 #ifndef LAUNCHER_SRC_WARM_IMAGE_H_
 #define LAUNCHER_SRC_WARM_IMAGE_H_
 
+#include <string.h>
+
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "launcher/result.h"
@@ -26,10 +29,25 @@ struct Place {
   auto operator<=>(const Place&) const = default;
 };
 
+/// A copy of pages that are a process's own, in the order of their addresses.
+struct OwnMemory {
+  struct Page {
+    uint64_t address;
+    size_t mapping;  ///< Index.
+  };
+  static constexpr size_t kPageSize = 4096;
+
+  std::vector<Page> pages;
+  std::unique_ptr<char[]> bytes;  ///< Of all pages, one after the other.
+
+  char* BytesOf(size_t page) const { return bytes.get() + page * kPageSize; }
+};
+
 /// The address space of a tracee at its entry point.
 class Image {
  public:
-  /// Errors: those of Process. `tracee` must outlive it.
+  /// Copies what is the process's own. Errors: those of Process. `tracee` must
+  /// outlive it.
   static Result<Image> Of(const Tracee& tracee);
 
   const std::vector<Mapping>& mappings() const { return mappings_; }
@@ -37,21 +55,27 @@ class Image {
   struct Found {
     uint64_t address;
     size_t mapping;  ///< Index.
-    Place place;
   };
   /// Where in the memory that is the process's own (but for its stack) a 4-byte
-  /// `value` is. Errors: those of Process.
-  Result<std::vector<Found>> FindValue(uint32_t value) const;
-
-  /// Calls `look` with each page that is the process's own, but for the stack,
-  /// and the index of its mapping. Errors: those of Process.
-  Result<void> EachOwnPage(
-      const std::function<void(size_t, uint64_t, const char*)>& look) const;
+  /// `value` is, in the order of the addresses.
+  std::vector<Found> FindValue(uint32_t value) const;
 
   /// Calls `look` with each word of the same memory: the index of its mapping,
-  /// its address, its value. Errors: those of Process.
-  Result<void> EachOwnWord(
-      const std::function<void(size_t, uint64_t, uint64_t)>& look) const;
+  /// its address, its value.
+  template <typename Look>
+  void EachOwnWord(Look look) const {
+    for (size_t i = 0; i < memory_.pages.size(); ++i)
+      for (size_t at = 0; at < OwnMemory::kPageSize; at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, memory_.BytesOf(i) + at, sizeof(word));
+        look(memory_.pages[i].mapping, memory_.pages[i].address + at, word);
+      }
+  }
+
+  /// The same memory; this has none of it then.
+  OwnMemory TakeMemory() { return std::move(memory_); }
+
+  Place PlaceOf(uint64_t address) const;
 
   /// The address of a `syscall; ret` in code that stays mapped.
   /// Errors: ENOENT (step "entry point").
@@ -70,16 +94,14 @@ class Image {
   };
 
   explicit Image(const Tracee* tracee) : tracee_(tracee) {}
-  Place PlaceOf(uint64_t address) const;
   void AddExtent(const Mapping& first);
+  Result<void> CopyOwn();
 
   const Tracee* tracee_;
   std::vector<Mapping> mappings_;
+  OwnMemory memory_;
   std::vector<Extent> extents_;  ///< Of the objects, with their zeroed data.
 };
-
-/// The places of some finds.
-std::vector<Place> PlacesOf(const std::vector<Image::Found>& found);
 
 /// Everything that holds the address of argc, of argv or of argv[0] and into
 /// it, the value of argc or of the pid. `counts` and `pids`: where another

@@ -185,13 +185,18 @@ Result<Reports> Reports::Create() {
 namespace {
 
 Result<Parked> ParkOnce(const Program& program, bool odd,
+                        std::shared_ptr<const Trial> known,
                         Canceller* canceller) {
-  Result<Trial> tried = TryProgram(program, canceller);
-  if (!tried.ok())
-    return tried.error();
-  Trial& trial = tried.value();
+  if (!known) {
+    Result<Trial> tried = TryProgram(program, canceller);
+    if (!tried.ok())
+      return tried.error();
+    known = std::make_shared<const Trial>(std::move(tried.value()));
+  }
+  const Trial& trial = *known;
 
   Parked parked;
+  parked.trial = known;
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return Error{errno, "socketpair", ""};
@@ -252,9 +257,8 @@ Result<Parked> ParkOnce(const Program& program, bool odd,
     return kib.error();
   parked.private_kib = kib.value();
   parked.loader_cpu = tracee.loader_cpu();
-  parked.looked_at = std::move(trial.looked_at);
   // What has changed meanwhile may have been loaded before or after that.
-  for (const LookedAt& looked : parked.looked_at)
+  for (const LookedAt& looked : trial.looked_at)
     if (FileState::Of(looked.path.c_str()) != looked.state)
       return Error{ESTALE, "entry point", looked.path};
   parked.reports.CloseFd();
@@ -273,13 +277,15 @@ bool IsOfProgram(const Error& error) {
 
 }  // namespace
 
-Result<Parked> Park(const Program& program, bool odd, Canceller* canceller) {
+Result<Parked> Park(const Program& program, bool odd,
+                    std::shared_ptr<const Trial> trial, Canceller* canceller) {
   if (std::string clause = WhyNeverExecuted(program.path); !clause.empty())
     return Refused(clause);
   // What happens by chance does not happen each time.
   constexpr int kTries = 3;
   for (int i = 1;; ++i) {
-    Result<Parked> parked = ParkOnce(program, odd, canceller);
+    Result<Parked> parked =
+        ParkOnce(program, odd, std::exchange(trial, nullptr), canceller);
     if (parked.ok() || parked.error().code != EAGAIN ||
         !IsOfProgram(parked.error()))
       return parked;

@@ -48,18 +48,22 @@ struct Parked {
   Started process;
   Fd socket;  ///< Non-blocking, for Request and Reply.
   Reports reports;
-  std::vector<LookedAt> looked_at;  ///< To be equal at each launch.
-  bool fixed_directory = false;     ///< PWD and OLDPWD must be equal too.
+  std::shared_ptr<const Trial> trial;  ///< What it has looked at must be equal
+                                       ///< at each launch.
+  bool fixed_directory = false;        ///< PWD and OLDPWD must be equal too.
   std::chrono::nanoseconds loader_cpu{};
   uint64_t private_kib = 0;
 };
 
 /// Parks `program` for jobs with an even or an odd number of arguments
 /// (argv[0] counts), which decides on the alignment of their stack. Blocks.
+/// `trial` is one of the same program, from the same state of this process, or
+/// null: one is made.
 ///
 /// Errors: those of TryProgram(): EPERM with the step "entry point" means that
 /// the program can never be parked, and why. After an Error nothing is left.
-Result<Parked> Park(const Program& program, bool odd, Canceller* canceller);
+Result<Parked> Park(const Program& program, bool odd,
+                    std::shared_ptr<const Trial> trial, Canceller* canceller);
 
 }  // namespace launcher::warm
 

@@ -10,9 +10,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
-#include <map>
 #include <string_view>
 
 #include "loader_calls.h"
@@ -21,7 +21,7 @@ namespace launcher::warm {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
+constexpr uint64_t kPage = OwnMemory::kPageSize;
 
 // Far from where the kernel maps what asks for no address, so that the rest of
 // the memory is as without them; and a number that nothing else has.
@@ -125,7 +125,9 @@ Result<std::array<uint64_t, 2>> SetRandom(const Tracee& tracee, uint64_t seed) {
 /// What a load has left in its memory, and what that may depend on.
 struct Load {
   Trial trial;
-  std::map<uint64_t, std::string> pages;
+  OwnMemory memory;
+  std::vector<Image::Found> counts;  ///< Where argc may be.
+  std::vector<Place> count_places;   ///< The same; with many arguments only.
   uint64_t stack = 0;
   uint32_t argument_count = 0;
   uint32_t pid = 0;
@@ -161,18 +163,19 @@ bool Follow(const Load& a, uint64_t one, const Load& b, uint64_t other) {
 std::string Compare(const Load& a, const Load& b) {
   static constexpr char kDiffers[] =
       "what it keeps in memory is not the same each time";
-  if (a.trial.objects != b.trial.objects || a.pages.size() != b.pages.size())
+  if (a.trial.objects != b.trial.objects ||
+      a.memory.pages.size() != b.memory.pages.size())
     return kDiffers;
-  for (auto x = a.pages.begin(), y = b.pages.begin(); x != a.pages.end();
-       ++x, ++y) {
-    if (x->first != y->first)
+  for (size_t i = 0; i < a.memory.pages.size(); ++i) {
+    const char *x = a.memory.BytesOf(i), *y = b.memory.BytesOf(i);
+    if (a.memory.pages[i].address != b.memory.pages[i].address)
       return kDiffers;
-    if (x->second == y->second)
+    if (memcmp(x, y, kPage) == 0)
       continue;
     for (size_t at = 0; at < kPage; at += sizeof(uint64_t)) {
       uint64_t one, other;
-      memcpy(&one, x->second.data() + at, sizeof(one));
-      memcpy(&other, y->second.data() + at, sizeof(other));
+      memcpy(&one, x + at, sizeof(one));
+      memcpy(&other, y + at, sizeof(other));
       if (one != other && !Follow(a, one, b, other))
         return kDiffers;
     }
@@ -208,16 +211,16 @@ Result<void> CheckAddresses(const Tracee& tracee, const Image& image,
   if (!map.ok())
     return map.error();
   bool held = false;
-  Result<void> looked = image.EachOwnWord([&](size_t, uint64_t, uint64_t word) {
+  image.EachOwnWord([&](size_t, uint64_t, uint64_t word) {
     held |= traps.IsArgument(word);
     trial->holds_environment |=
         traps.IsDirectory(word) ||
         (word > start.environment && word < start.auxiliary) ||
         (word >= map.value().env_start && word < map.value().env_end);
   });
-  if (looked.ok() && held)
+  if (held)
     return Refused("it keeps the address of an argument");
-  return looked;
+  return {};
 }
 
 /// All that execve(2) has put on the stack.
@@ -304,15 +307,15 @@ Result<Load> LoadOnce(const Program& program, bool many, bool spare_directory,
           CheckAddresses(tracee, image.value(), traps, &trial);
       !looked.ok())
     return looked.error();
-  auto counts = image.value().FindValue(
+  load.counts = image.value().FindValue(
       static_cast<uint32_t>(tracee.image().argument_count));
-  if (!counts.ok())
-    return counts.error();
-  trial.counts = PlacesOf(counts.value());
-  auto pids = image.value().FindValue(static_cast<uint32_t>(process.pid()));
-  if (!pids.ok())
-    return pids.error();
-  trial.pids = PlacesOf(pids.value());
+  if (many)
+    for (const Image::Found& one : load.counts)
+      load.count_places.push_back(image.value().PlaceOf(one.address));
+  for (const Image::Found& one :
+       image.value().FindValue(static_cast<uint32_t>(process.pid())))
+    trial.pids.push_back(image.value().PlaceOf(one.address));
+  std::sort(trial.pids.begin(), trial.pids.end());
   trial.looked_at = calls.TakeLookedAt();
   trial.looked_at.push_back({program.path, itself});
   trial.loader_cpu = tracee.loader_cpu();
@@ -325,19 +328,18 @@ Result<Load> LoadOnce(const Program& program, bool many, bool spare_directory,
         !read.ok())
       return read.error();
   load.random = random.value();
-  Result<void> copied = image.value().EachOwnPage(
-      [&](size_t, uint64_t address, const char* page) {
-        // The loader counts its cycles.
-        if (!image.value().IsOfLoader(address))
-          load.pages.emplace(address, std::string(page, kPage));
-      });
-  if (!copied.ok())
-    return copied.error();
+  load.memory = image.value().TakeMemory();
   // It is aligned to its size, and the kernel writes it anew in each clone.
   constexpr size_t kRseqSize = 32;
-  if (auto page = load.pages.find(calls.rseq() & ~(kPage - 1));
-      page != load.pages.end() && calls.rseq() % kRseqSize == 0)
-    page->second.replace(calls.rseq() % kPage, kRseqSize, kRseqSize, '\0');
+  for (size_t i = 0; i < load.memory.pages.size(); ++i) {
+    const uint64_t address = load.memory.pages[i].address;
+    char* bytes = load.memory.BytesOf(i);
+    if (image.value().IsOfLoader(address))  // It counts its cycles.
+      memset(bytes, 0, kPage);
+    else if (address == (calls.rseq() & ~(kPage - 1)) &&
+             calls.rseq() % kRseqSize == 0)
+      memset(bytes + calls.rseq() % kPage, 0, kRseqSize);
+  }
   return load;
 }
 
@@ -391,7 +393,16 @@ Result<Trial> TryProgram(const Program& program, Canceller* canceller) {
   // What was copied from dead memory may differ by chance.
   if (std::string clause = Compare(few.value(), many.value()); !clause.empty())
     return Error{EAGAIN, "entry point", clause};
-  few.value().trial.reads_directory = spare_directory;
+  Trial& trial = few.value().trial;
+  trial.reads_directory = spare_directory;
+  const std::vector<Image::Found>& ones = few.value().counts;
+  for (size_t i = 0; i < many.value().counts.size(); ++i)
+    if (std::binary_search(ones.begin(), ones.end(), many.value().counts[i],
+                           [](const Image::Found& a, const Image::Found& b) {
+                             return a.address < b.address;
+                           }))
+      trial.counts.push_back(std::move(many.value().count_places[i]));
+  std::sort(trial.counts.begin(), trial.counts.end());
   return std::move(few.value().trial);
 }
 

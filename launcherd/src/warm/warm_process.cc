@@ -32,7 +32,7 @@ bool WarmProcess::IsFresh() const {
   if (sys::Raw(SYS_get_robust_list, parked_.process.pid, sys::Arg(&head),
                sys::Arg(&size)) < 0)
     return false;
-  for (const LookedAt& looked : parked_.looked_at)
+  for (const LookedAt& looked : parked_.trial->looked_at)
     if (FileState::Of(looked.path.c_str()) != looked.state)
       return false;
   return true;

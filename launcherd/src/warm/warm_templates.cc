@@ -60,6 +60,7 @@ bool CanBeAsked(const LaunchBlock& block) {
 struct WarmTemplates::Work {
   Program program;
   bool odd = false;
+  std::shared_ptr<const Trial> trial;
   int event = -1;
   Canceller canceller;
   pthread_t thread = {};
@@ -97,7 +98,8 @@ WarmTemplates::~WarmTemplates() {
 
 void* WarmTemplates::RunWork(void* argument) {
   auto* work = static_cast<Work*>(argument);
-  work->parked.emplace(Park(work->program, work->odd, &work->canceller));
+  work->parked.emplace(
+      Park(work->program, work->odd, work->trial, &work->canceller));
   const uint64_t one = 1;
   (void)!write(work->event, &one, sizeof(one));
   return nullptr;
@@ -226,6 +228,11 @@ void WarmTemplates::BeginParking(Entry* entry) {
   auto work = std::make_unique<Work>();
   work->program = entry->program;
   work->odd = entry->odd;
+  // The one of the other alignment of the stack has the same trial.
+  for (const Entry& other : entries_)
+    if (other.process && other.program == entry->program &&
+        other.process->IsFresh())
+      work->trial = other.process->parked().trial;
   work->event = event_.get();
   sigset_t all, mask;
   sigfillset(&all);
