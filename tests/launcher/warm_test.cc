@@ -98,6 +98,25 @@ TEST_F(WarmTest, BothAlignmentsOfTheStack) {
     EXPECT_EQ(Engine::kWarm, ExpectSame(words)) << i;
 }
 
+// Calls that the loader would bind one by one are bound before; but not those
+// whose binding depends on when it is made.
+TEST_F(WarmTest, CallsAreBoundAhead) {
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(Engine::kWarm, ExpectSame({Program("calls"), "call"}));
+  EXPECT_EQ("Plain 0\nComputed 0\nOptional 0\nReplaced 1\n",
+            Run(*cold_, {Program("calls"), "bound"}).output);
+  EXPECT_EQ("Plain 1\nComputed 0\nOptional 0\nReplaced 1\n",
+            Run(*warm_, {Program("calls"), "bound"}).output);
+}
+
+TEST_F(WarmTest, CallOfAFunctionThatIsMissing) {
+  const std::string program = Program("calls_missing");
+  EXPECT_EQ(Engine::kWarm, ExpectSame({program, "call"}));
+  EXPECT_EQ(Engine::kWarm, ExpectSame({program, "bound"}));
+  EXPECT_EQ(Engine::kWarm, ExpectSame({program, "missing"}));
+  EXPECT_EQ(127, Run(*warm_, {program, "missing"}).code);
+}
+
 // What a process is asked for by a detour is asked for all the same.
 TEST_F(WarmTest, LinkToTheProcessItself) {
   const std::string link = dir_ / "link";

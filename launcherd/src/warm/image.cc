@@ -28,7 +28,7 @@ bool IsOfInterest(const Mapping& mapping) {
 
 }  // namespace
 
-Result<Image> Image::Of(const Tracee& tracee) {
+Result<Image> Image::LayoutOf(const Tracee& tracee) {
   Image image(&tracee);
   Result<std::vector<Mapping>> mappings = tracee.process().Mappings();
   if (!mappings.ok())
@@ -37,7 +37,14 @@ Result<Image> Image::Of(const Tracee& tracee) {
   for (const Mapping& mapping : image.mappings_)
     if (mapping.inode != 0 && mapping.offset == 0)
       image.AddExtent(mapping);
-  if (Result<void> copied = image.CopyOwn(); !copied.ok())
+  return image;
+}
+
+Result<Image> Image::Of(const Tracee& tracee) {
+  Result<Image> image = LayoutOf(tracee);
+  if (!image.ok())
+    return image;
+  if (Result<void> copied = image.value().CopyOwn(); !copied.ok())
     return copied.error();
   return image;
 }
@@ -45,8 +52,10 @@ Result<Image> Image::Of(const Tracee& tracee) {
 /// From the program headers; what has none is left out.
 void Image::AddExtent(const Mapping& first) {
   for (const Extent& known : extents_)
-    if (known.path == first.path)
+    if (known.path == first.path) {
+      has_copies_ |= !known.Contains(first.start);
       return;
+    }
   const Process& process = tracee_->process();
   Elf64_Ehdr header;
   if (!process.ReadMemory(first.start, &header, sizeof(header)).ok() ||
@@ -59,22 +68,26 @@ void Image::AddExtent(const Mapping& first) {
                        headers.size() * sizeof(Elf64_Phdr))
            .ok())
     return;
-  uint64_t lowest = UINT64_MAX, highest = 0;
+  uint64_t lowest = UINT64_MAX, highest = 0, dynamic = 0;
   for (const Elf64_Phdr& segment : headers) {
+    if (segment.p_type == PT_DYNAMIC)
+      dynamic = segment.p_vaddr;
     if (segment.p_type != PT_LOAD)
       continue;
     lowest = std::min(lowest, segment.p_vaddr & ~(kPage - 1));
     highest = std::max(highest, segment.p_vaddr + segment.p_memsz);
   }
-  if (lowest < highest)
-    extents_.push_back(
-        {first.start, first.start + highest - lowest, first.path});
+  if (lowest >= highest)
+    return;
+  const uint64_t base = first.start - lowest;
+  extents_.push_back({first.start, base + highest, base,
+                      dynamic ? base + dynamic : 0, first.path});
 }
 
 Place Image::PlaceOf(uint64_t address) const {
   const uint64_t thread = ThreadPointer(tracee_->registers());
   for (const Extent& extent : extents_)
-    if (address >= extent.start && address < extent.end)
+    if (extent.Contains(address))
       return {extent.path, static_cast<int64_t>(address - extent.start)};
   if (address + kThreadBelow >= thread && address < thread + kThreadAbove)
     return {"[thread]", static_cast<int64_t>(address - thread)};
@@ -124,7 +137,7 @@ bool Image::IsOfLoader(uint64_t address) const {
   const uint64_t loader = tracee_->image().aux.at(AT_BASE);
   for (const Extent& extent : extents_)
     if (extent.start == loader)
-      return address >= extent.start && address < extent.end;
+      return extent.Contains(address);
   return false;
 }
 

@@ -46,11 +46,30 @@ struct OwnMemory {
 /// The address space of a tracee at its entry point.
 class Image {
  public:
+  /// An object that is mapped, with its zeroed data.
+  struct Extent {
+    uint64_t start, end;
+    uint64_t base;     ///< What is added to its addresses.
+    uint64_t dynamic;  ///< The address of its dynamic section; 0: it has none.
+    std::string path;
+
+    bool Contains(uint64_t address) const {
+      return address >= start && address < end;
+    }
+  };
+
   /// Copies what is the process's own. Errors: those of Process. `tracee` must
   /// outlive it.
   static Result<Image> Of(const Tracee& tracee);
 
+  /// The same without the copy.
+  static Result<Image> LayoutOf(const Tracee& tracee);
+
   const std::vector<Mapping>& mappings() const { return mappings_; }
+  /// One for each object.
+  const std::vector<Extent>& extents() const { return extents_; }
+  /// Whether an object is mapped in another place too.
+  bool has_copies() const { return has_copies_; }
 
   struct Found {
     uint64_t address;
@@ -88,11 +107,6 @@ class Image {
   std::vector<std::string> Objects() const;
 
  private:
-  struct Extent {
-    uint64_t start, end;
-    std::string path;
-  };
-
   explicit Image(const Tracee* tracee) : tracee_(tracee) {}
   void AddExtent(const Mapping& first);
   Result<void> CopyOwn();
@@ -100,7 +114,8 @@ class Image {
   const Tracee* tracee_;
   std::vector<Mapping> mappings_;
   OwnMemory memory_;
-  std::vector<Extent> extents_;  ///< Of the objects, with their zeroed data.
+  std::vector<Extent> extents_;
+  bool has_copies_ = false;
 };
 
 /// Everything that holds the address of argc, of argv or of argv[0] and into

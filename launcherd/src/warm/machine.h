@@ -6,6 +6,8 @@
 #ifndef LAUNCHER_SRC_WARM_MACHINE_H_
 #define LAUNCHER_SRC_WARM_MACHINE_H_
 
+#include <elf.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/types.h>
 #include <sys/user.h>
@@ -82,6 +84,21 @@ inline void SetEntry(Registers* registers, uint64_t address, uint64_t argument,
   registers->eflags &= ~0x400UL;  // The ABI's direction.
 }
 
+/// Of a word that a call goes through.
+inline constexpr uint32_t kCallRelocation = R_X86_64_JUMP_SLOT;
+
+/// Whether the code at `bytes[offset]` asks the loader to bind the call of
+/// relocation `index`: `push $index`, behind an endbr64 or not.
+inline bool AsksLoader(const std::array<uint8_t, 16>& bytes, size_t offset,
+                       uint32_t index) {
+  constexpr std::array<uint8_t, 4> kEndbr64 = {0xf3, 0x0f, 0x1e, 0xfa};
+  if (offset + kEndbr64.size() <= bytes.size() &&
+      memcmp(&bytes[offset], kEndbr64.data(), kEndbr64.size()) == 0)
+    offset += kEndbr64.size();
+  return offset + 1 + sizeof(index) <= bytes.size() && bytes[offset] == 0x68 &&
+         memcmp(&bytes[offset + 1], &index, sizeof(index)) == 0;
+}
+
 inline StubRegisters ForStub(const Registers& r) {
   return {r.rbx, r.rbp, r.rdx, r.r8,  r.r9,  r.r10,
           r.r12, r.r13, r.r14, r.r15, r.rsp, r.rip};
@@ -104,6 +121,10 @@ inline void SetCall(Registers*, uint64_t, long,
                     const std::array<uint64_t, 6>&) {}
 inline long CallResult(const Registers&) { return -1; }
 inline void SetEntry(Registers*, uint64_t, uint64_t, uint64_t) {}
+inline constexpr uint32_t kCallRelocation = ~uint32_t{0};
+inline bool AsksLoader(const std::array<uint8_t, 16>&, size_t, uint32_t) {
+  return false;
+}
 inline StubRegisters ForStub(const Registers&) { return {}; }
 
 #endif

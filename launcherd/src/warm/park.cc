@@ -241,6 +241,9 @@ Result<Parked> ParkOnce(const Program& program, bool odd,
       FindSlots(tracee, image.value(), map.value(), trial.counts, trial.pids);
   if (!slots.ok())
     return slots.error();
+  if (Result<void> bound = Bind(tracee, image.value(), trial.bindings);
+      !bound.ok())
+    return bound.error();
   parked.fixed_directory = trial.reads_directory || trial.holds_environment;
 
   Result<Area> area = MapArea(&tracee);

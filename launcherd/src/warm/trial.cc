@@ -343,6 +343,33 @@ Result<Load> LoadOnce(const Program& program, bool many, bool spare_directory,
   return load;
 }
 
+/// What the loader finds for all calls if it is asked to find it beforehand.
+/// No bindings if the program does not start then: a name is missing.
+Bindings LoadBound(const Program& program,
+                   const std::vector<std::string>& objects,
+                   Canceller* canceller) {
+  Program bound = program;
+  bound.environment.push_back("LD_BIND_NOW=1");
+  LaunchBlock block;
+  if (!bound.Prepare({}, {}, &block).ok())
+    return {};
+  Result<Tracee> started = Tracee::Start(&block, canceller);
+  if (!started.ok())
+    return {};
+  Tracee& tracee = started.value();
+  LoaderCalls calls(&tracee.process());
+  if (!tracee
+           .RunToEntry(
+               [&](const SystemCall& info) { return calls.OnCall(info); })
+           .ok())
+    return {};
+  Result<Image> image = Image::LayoutOf(tracee);
+  if (!image.ok() || image.value().Objects() != objects)
+    return {};
+  Result<Bindings> bindings = FindBindings(tracee, image.value());
+  return bindings.ok() ? std::move(bindings.value()) : Bindings{};
+}
+
 }  // namespace
 
 bool Program::operator==(const Program& other) const {
@@ -403,6 +430,7 @@ Result<Trial> TryProgram(const Program& program, Canceller* canceller) {
                            }))
       trial.counts.push_back(std::move(many.value().count_places[i]));
   std::sort(trial.counts.begin(), trial.counts.end());
+  trial.bindings = LoadBound(program, trial.objects, canceller);
   return std::move(few.value().trial);
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings.h"
 #include "file_state.h"
 #include "image.h"
 #include "launch_block.h"
@@ -41,7 +42,8 @@ struct Trial {
   std::vector<std::string> objects;  ///< Image::Objects()
   std::vector<Place> counts;         ///< Where argc may be; sorted.
   std::vector<Place> pids;
-  bool reads_directory = false;    ///< The value of PWD or OLDPWD.
+  Bindings bindings;             ///< None if it could not be loaded with them.
+  bool reads_directory = false;  ///< The value of PWD or OLDPWD.
   bool holds_environment = false;  ///< The address of a text of it.
   std::chrono::nanoseconds loader_cpu{};
 
@@ -59,6 +61,9 @@ struct Trial {
 /// be read, values of PWD and OLDPWD that cannot be read either, no vDSO, so
 /// that a look at a clock is a system call; and its calls are watched
 /// (loader_calls.h).
+///
+/// Then loads it once more, watched in the same way, for what its calls lead to
+/// (bindings.h).
 ///
 /// Errors: EPERM (step "entry point", object a clause: why it is ruled out);
 /// EPERM (step "ptrace"): tracing is not allowed; those of Tracee::Start(), and
