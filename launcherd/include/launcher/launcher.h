@@ -191,7 +191,7 @@ class Launcher {
     /// `warm_after` times, kept if its loader took at least `warm_least` of CPU
     /// time, and given up, least recently used first, when there are more than
     /// `warm_processes` or their private memory is more than `warm_kib` KiB.
-    /// Parking costs as much as 20 to 30 loads do, in a thread of its own: a
+    /// Parking costs as much as 8 to 30 loads do, in a thread of its own: a
     /// program that has been used that often will likely be used again.
     uint64_t warm_after = 8;
     std::chrono::microseconds warm_least{200};
@@ -200,6 +200,17 @@ class Launcher {
 
     /// RE2 patterns as in never_template: executables that are never parked.
     std::vector<std::string> never_warm;
+
+    /// The host promises that from the first launch on it does not change what
+    /// its children inherit from it: credentials, umask, ignored signals,
+    /// namespaces, root and working directory, session, personality, filters
+    /// and labels of security, policy of memory, and which of its descriptors
+    /// stay open in an exec. A parked process has these from the time when it
+    /// was made, so they are compared before each warm launch, a third of its
+    /// cost; this leaves that out. What others can change in the host (limits,
+    /// priority, scheduling, affinity, cgroup, timer slack, ...) is compared all
+    /// the same.
+    bool host_keeps_state = false;
 
     /// Asked before the executable of this absolute path is parked. A parked
     /// process keeps others from writing to its executable (ETXTBSY): say false

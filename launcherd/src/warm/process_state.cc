@@ -47,13 +47,38 @@ std::string_view ReadAgain(Fd* fd, const char* path, char* buffer,
 }  // namespace
 
 bool ProcessState::operator==(const ProcessState& other) const {
-  return status == other.status && cgroup == other.cgroup &&
+  return cgroup == other.cgroup && attributes == other.attributes &&
          memcmp(limits.data(), other.limits.data(), sizeof(limits)) == 0 &&
+         affinity == other.affinity && priorities == other.priorities &&
+         status == other.status && label == other.label &&
          namespaces == other.namespaces && directories == other.directories &&
-         attributes == other.attributes && others == other.others;
+         others == other.others;
 }
 
-bool ProcessStateReader::Read(ProcessState* state) {
+bool ProcessStateReader::ReadForeign(ProcessState* state) {
+  char buffer[8192];
+  state->cgroup =
+      ReadAgain(&cgroup_, "/proc/thread-self/cgroup", buffer, sizeof(buffer));
+  state->attributes = ReadAgain(&core_filter_, "/proc/self/coredump_filter",
+                                buffer, sizeof(buffer));
+  state->attributes += ReadAgain(&oom_score_, "/proc/self/oom_score_adj",
+                                 buffer, sizeof(buffer));
+  for (int i = 0; i < RLIM_NLIMITS; ++i)
+    if (getrlimit(static_cast<__rlimit_resource>(i), &state->limits[i]) != 0)
+      return false;
+  state->affinity.fill(0);
+  if (syscall(SYS_sched_getaffinity, 0, sizeof(state->affinity),
+              state->affinity.data()) < 0)
+    return false;
+  sched_param priority = {};
+  (void)sched_getparam(0, &priority);
+  state->priorities = {getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
+                       priority.sched_priority, prctl(PR_GET_TIMERSLACK),
+                       syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0)};
+  return true;
+}
+
+bool ProcessStateReader::ReadOwn(ProcessState* state) {
   char buffer[8192];
   std::string_view text =
       ReadAgain(&status_, "/proc/thread-self/status", buffer, sizeof(buffer));
@@ -71,18 +96,8 @@ bool ProcessStateReader::Read(ProcessState* state) {
       state->status.append(line);
     text.remove_prefix(line.size());
   }
-  state->cgroup =
-      ReadAgain(&cgroup_, "/proc/thread-self/cgroup", buffer, sizeof(buffer));
-  state->attributes = ReadAgain(&label_, "/proc/thread-self/attr/current",
-                                buffer, sizeof(buffer));
-  state->attributes += ReadAgain(&core_filter_, "/proc/self/coredump_filter",
-                                 buffer, sizeof(buffer));
-  state->attributes += ReadAgain(&oom_score_, "/proc/self/oom_score_adj",
-                                 buffer, sizeof(buffer));
-
-  for (int i = 0; i < RLIM_NLIMITS; ++i)
-    if (getrlimit(static_cast<__rlimit_resource>(i), &state->limits[i]) != 0)
-      return false;
+  state->label = ReadAgain(&label_, "/proc/thread-self/attr/current", buffer,
+                           sizeof(buffer));
 
   if (!namespaces_)
     namespaces_.Reset(
@@ -113,15 +128,8 @@ bool ProcessStateReader::Read(ProcessState* state) {
   unsigned long nodes[16] = {};  // Up to 1,024.
   (void)syscall(SYS_get_mempolicy, &policy, nodes, 8 * sizeof(nodes), nullptr,
                 0);
-  sched_param priority = {};
-  (void)sched_getparam(0, &priority);
-  state->others = {getpriority(PRIO_PROCESS, 0),
-                   sched_getscheduler(0),
-                   priority.sched_priority,
-                   getsid(0),
+  state->others = {getsid(0),
                    personality(0xffffffff),
-                   prctl(PR_GET_TIMERSLACK),
-                   syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0),
                    policy,
                    static_cast<long>(nodes[0]),
                    prctl(PR_MCE_KILL_GET, 0, 0, 0, 0),

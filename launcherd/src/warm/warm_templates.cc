@@ -207,13 +207,14 @@ WarmTemplates::ProcessPointer WarmTemplates::Find(const LaunchBlock& block,
     Retire(entry);
     return nullptr;
   }
-  std::vector<int> inherited;
-  if (block.inherit_fds)
-    inherited = FindInherited();
+  if (block.inherit_fds && !(options_.host_keeps_state && inherited_))
+    inherited_ = FindInherited();
   const rlim_t fd_limit = plan.set_fd_limit
                               ? plan.fd_limit.rlim_cur
                               : now_.limits[RLIMIT_NOFILE].rlim_cur;
-  if (!MakeRequest(plan, inherited, fd_limit, match, message).empty())
+  if (!MakeRequest(plan, block.inherit_fds ? *inherited_ : std::vector<int>(),
+                   fd_limit, match, message)
+           .empty())
     return nullptr;
   return entry->process;
 }
@@ -330,7 +331,10 @@ void WarmTemplates::OnEnd(const ProcessPointer& process) {
 /// Whether this process hands down what it did when the parked ones were made;
 /// they are given up if not. False as well if that cannot be told.
 bool WarmTemplates::CheckState() {
-  const bool known = reader_.Read(&now_);
+  const bool known = options_.host_keeps_state && is_read_
+                         ? reader_.ReadForeign(&now_)
+                         : reader_.Read(&now_);
+  is_read_ = known;
   if (known && now_ == state_)
     return true;
   for (Entry& entry : entries_) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,8 @@ class WarmTemplates {
   ProcessStateReader reader_;
   ProcessState state_;  ///< All processes have been parked with this one.
   ProcessState now_;
+  bool is_read_ = false;                       ///< All of `now_`, once.
+  std::optional<std::vector<int>> inherited_;  ///< As of the last launch.
 };
 
 }  // namespace launcher::warm

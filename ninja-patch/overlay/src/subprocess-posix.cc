@@ -103,6 +103,7 @@ SubprocessSet::SubprocessSet() {
   if (!options.ok())
     Fatal("%s", options.error().ToString().c_str());
   options.value().raise_fd_limit = true;
+  options.value().host_keeps_state = true;
   options.value().on_held = [](const launcher::Held& held) {
     WarnHeld(held, static_cast<Subprocess*>(held.tag)->command_);
   };

@@ -1,0 +1,135 @@
+// What a launcher hands down is of the moment of a launch, also where the host
+// has promised to leave it alone: others can change it.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include "support/warm_test.h"
+
+namespace launcher {
+namespace {
+
+class WarmStateTest : public WarmTest {
+ protected:
+  void SetUp() override {
+    WarmTest::SetUp();
+    warm_ = MakeKept();
+  }
+
+  static std::unique_ptr<Launcher> MakeKept() {
+    Launcher::Options options;
+    options.engine = Engine::kWarm;
+    options.host_keeps_state = true;
+    auto created = Launcher::Create(std::move(options));
+    EXPECT_TRUE(created.ok());
+    return std::move(created.value());
+  }
+
+  /// What `change` does to this process from another one.
+  static void FromOutside(const std::function<bool(pid_t host)>& change) {
+    const pid_t host = getpid(), other = fork();
+    if (other == 0)
+      _exit(change(host) ? 0 : 1);
+    int status = -1;
+    ASSERT_EQ(other, waitpid(other, &status, 0));
+    ASSERT_EQ(0, status);
+  }
+
+  static std::function<bool(pid_t)> Write(const std::string& name,
+                                          const std::string& text) {
+    return [=](pid_t host) {
+      std::ofstream file("/proc/" + std::to_string(host) + "/" + name);
+      return bool{file << text << std::flush};
+    };
+  }
+};
+
+TEST_F(WarmStateTest, ChangedByAnotherProcess) {
+  const struct {
+    const char* name;
+    Texts shown_by;
+    std::function<bool(pid_t)> change;
+  } kCases[] = {
+      {"limit",
+       {"cat", "/proc/self/limits"},
+       [](pid_t host) {
+         rlimit limit = {0, 4096};
+         return prlimit(host, RLIMIT_CORE, &limit, nullptr) == 0;
+       }},
+      {"nice",
+       {"nice"},
+       [](pid_t host) { return setpriority(PRIO_PROCESS, host, 5) == 0; }},
+      {"scheduler",
+       {"cut", "-d ", "-f41", "/proc/self/stat"},
+       [](pid_t host) {
+         sched_param none = {};
+         return sched_setscheduler(host, SCHED_BATCH, &none) == 0;
+       }},
+      {"affinity",
+       {"grep", "Cpus_allowed", "/proc/self/status"},
+       [](pid_t host) {
+         cpu_set_t set, one;
+         sched_getaffinity(host, sizeof(set), &set);
+         CPU_ZERO(&one);
+         for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i)
+           if (CPU_ISSET(i, &set))
+             CPU_SET(i, &one);
+         return sched_setaffinity(host, sizeof(one), &one) == 0;
+       }},
+      {"i/o priority",
+       {"ionice"},
+       [](pid_t host) {
+         return syscall(SYS_ioprio_set, 1, host, 2 << 13 | 7) == 0;
+       }},
+      {"timer slack",
+       {"cat", "/proc/self/timerslack_ns"},
+       Write("timerslack_ns", "77777")},
+      {"core dump filter",
+       {"cat", "/proc/self/coredump_filter"},
+       Write("coredump_filter", "0x21")},
+      {"out of memory score",
+       {"cat", "/proc/self/oom_score_adj"},
+       Write("oom_score_adj", "123")},
+  };
+  cold_.reset();
+  warm_.reset();
+  for (const auto& one : kCases) {
+    SCOPED_TRACE(one.name);
+    InChild([&] {
+      cold_ = Make(Engine::kClone3);
+      warm_ = MakeKept();
+      const std::string before = Run(*cold_, one.shown_by).output;
+      EXPECT_EQ(Engine::kWarm, ExpectSame(one.shown_by));
+      FromOutside(one.change);
+      ExpectSame(one.shown_by);
+      EXPECT_EQ(Engine::kWarm, ExpectSame(one.shown_by));
+      EXPECT_NE(before, Run(*warm_, one.shown_by).output);
+      cold_.reset();
+      warm_.reset();
+    });
+  }
+}
+
+TEST_F(WarmStateTest, DescriptorsOfTheFirstLaunch) {
+  Fd open(dup(STDIN_FILENO));
+  const std::string line = "\n" + std::to_string(open.get()) + " r ";
+  Command command;
+  command.inherit_fds = true;
+  for (int i = 0; i < 3; ++i) {
+    Finished done = Run(*warm_, {kProbe, "fds"}, command);
+    EXPECT_EQ(Engine::kWarm, done.engine);
+    EXPECT_NE(std::string::npos, done.output.find(line)) << done.output;
+  }
+}
+
+}  // namespace
+}  // namespace launcher
