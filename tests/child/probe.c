@@ -4,6 +4,7 @@
 //   fds        each open descriptor: number, access (r, w, rw), where it leads
 //   env        the environment          argv   argv[0] and all after "argv"
 //   sig        SigBlk, SigIgn, SigCgt   ids    pid ppid pgid sid
+//   keyring    that of the session
 //   cwd        the directory            limit  RLIMIT_NOFILE, soft and hard
 //   echo FD    what can be read there, to the end of file
 //   write FD TEXT      fill FD COUNT (bytes)      close FD
@@ -19,11 +20,13 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -126,6 +129,9 @@ int main(int argc, char** argv) {
     } else if (strcmp(word, "cwd") == 0) {
       char path[4096];
       puts(getcwd(path, sizeof(path)) ? path : "?");
+    } else if (strcmp(word, "keyring") == 0) {
+      printf("%ld\n", syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID,
+                              KEY_SPEC_SESSION_KEYRING, 0));
     } else if (strcmp(word, "limit") == 0) {
       struct rlimit limit;
       if (getrlimit(RLIMIT_NOFILE, &limit) != 0)

@@ -3,6 +3,7 @@
 #include "process_state.h"
 
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,7 @@ std::string_view ReadAgain(Fd* fd, const char* path, char* buffer,
 bool ProcessState::operator==(const ProcessState& other) const {
   return cgroup == other.cgroup && attributes == other.attributes &&
          memcmp(limits.data(), other.limits.data(), sizeof(limits)) == 0 &&
-         affinity == other.affinity && priorities == other.priorities &&
+         affinity == other.affinity && numbers == other.numbers &&
          status == other.status && label == other.label &&
          namespaces == other.namespaces && directories == other.directories &&
          others == other.others;
@@ -72,9 +73,12 @@ bool ProcessStateReader::ReadForeign(ProcessState* state) {
     return false;
   sched_param priority = {};
   (void)sched_getparam(0, &priority);
-  state->priorities = {getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
-                       priority.sched_priority, prctl(PR_GET_TIMERSLACK),
-                       syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0)};
+  state->numbers = {
+      getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
+      priority.sched_priority, prctl(PR_GET_TIMERSLACK),
+      syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0),
+      // A child can replace its parent's (KEYCTL_SESSION_TO_PARENT).
+      syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0)};
   return true;
 }
 

@@ -20,14 +20,14 @@ namespace launcher::warm {
 /// Credentials, capabilities, umask, ignored signals, no_new_privs, seccomp,
 /// affinity (status of proc(5)); limits, priority and scheduling; session,
 /// cgroup, namespaces, root and working directory, personality, timer slack,
-/// memory policy, I/O priority, the label of a security module, ...
+/// memory policy, I/O priority, keyring, the label of a security module, ...
 struct ProcessState {
   /// What another process can change in this one.
   std::string cgroup;
   std::string attributes;  ///< The core filter, the OOM score.
   std::array<rlimit, RLIM_NLIMITS> limits = {};
   std::array<uint64_t, 128> affinity = {};  ///< Of up to 8,192 CPUs.
-  std::array<long, 5> priorities = {};
+  std::array<long, 6> numbers = {};  ///< Priorities, the session keyring.
 
   /// What this process alone can.
   std::string status;  ///< The lines that are inherited.
