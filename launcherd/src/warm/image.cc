@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <string_view>
@@ -27,6 +28,22 @@ bool IsOfInterest(const Mapping& mapping) {
 }
 
 }  // namespace
+
+void OwnMemory::Unmap::operator()(char* bytes) const { munmap(bytes, size); }
+
+Result<void> OwnMemory::Allocate() {
+  const size_t size = pages.size() * kPageSize;
+  if (size == 0)
+    return {};
+  void* bytes = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (bytes == MAP_FAILED)
+    return Error{errno, "mmap", "copy of a program's memory"};
+  // Its 4 KiB pages would cost as many faults as there are pages.
+  (void)madvise(bytes, size, MADV_HUGEPAGE);
+  bytes_ = {static_cast<char*>(bytes), Unmap{size}};
+  return {};
+}
 
 Result<Image> Image::LayoutOf(const Tracee& tracee) {
   Image image(&tracee);
@@ -109,7 +126,8 @@ Result<void> Image::CopyOwn() {
       memory_.pages.push_back({address, i});
   }
   const std::vector<OwnMemory::Page>& pages = memory_.pages;
-  memory_.bytes = std::make_unique_for_overwrite<char[]>(pages.size() * kPage);
+  if (Result<void> room = memory_.Allocate(); !room.ok())
+    return room;
   for (size_t first = 0, end; first < pages.size(); first = end) {
     for (end = first + 1; end < pages.size() &&
                           pages[end].address == pages[end - 1].address + kPage;
