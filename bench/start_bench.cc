@@ -71,7 +71,7 @@ std::unique_ptr<LaunchBlock> MakeBlock(const char* program) {
   if (!block->Store(command, environ).ok())
     Die("command");
   block->SetExecutable(program);
-  block->PlanSteps(-1, -1, -1);
+  block->PlanSteps(-1, -1, -1, -1);
   return block;
 }
 
