@@ -7,16 +7,16 @@ usage: ./configure.py [command] [options]
   demo     build a real repository with upstream's ninja and with ours; compare
   test     build everything, run all tests, again under the sanitizers
   soak     200,000 warm launches, and each program of tests/warm 100 times
-  bench    measure, for half an hour; writes reports to bench/results
+  bench    measure, for an hour; writes reports to bench/results
   kernel-test   build Linux with the series in kernel/, boot it, run its tests
   kernel-shell  the same kernel, with a prompt
   clean    remove the build directory
 
   --ninja-source=PATH  use this Ninja source (tarball or directory)
   --build-dir=DIR      build in DIR                                [build]
-  --rounds=N           rounds of demo or bench              [demo 2, bench 6]
-  --only=NAME          bench: this report alone (edges, musl, agent-tools, ...)
-  --quick              bench: a few minutes, reports in DIR/bench/results
+  --rounds=N --only=NAME  demo, bench: so many; one report (launch, edges, ...)
+  --quick --full       bench: minutes, reports in DIR/bench/results; hours
+  --resume --busy      bench: after an interruption; on a machine with other work
   --debug-kernel       kernel-test with KASAN, lockdep, kmemleak, UBSAN
   --soak --each-patch  kernel-test at length: kernel/README.md
 
@@ -70,13 +70,19 @@ PACKAGES = [
     Package("procps", "pgrep(1), for a test of many processes", "test"),
     Package("clang", "compiles the demo's repository", "demo bench"),
     Package("valgrind", "counts instructions", "bench"),
-    Package("linux-source-6.12", "the kernel that kernel/patches is for", "kernel"),
-    Package("flex", "to build a kernel", "kernel"),
-    Package("bc", "to build a kernel", "kernel"),
-    Package("perl", "to build a kernel", "kernel"),
+    Package("linux-source-6.12", "the kernel that kernel/patches is for", "kernel bench"),
+    Package("flex", "to build a kernel", "kernel bench"),
+    Package("bc", "to build a kernel", "kernel bench"),
+    Package("perl", "to build a kernel", "kernel bench"),
     Package("rsync", "to install the kernel's headers", "kernel"),
-    Package("xz-utils", "unpacks the kernel", "kernel"),
+    Package("xz-utils", "unpacks the kernel", "kernel bench"),
     Package("qemu-system-x86", "runs the guest", "kernel"),
+    Package("ninja-build", "Ninja as the distribution has it", "bench"),
+    Package("ccache", "whole builds with what it knows", "bench"),
+    Package("linux-perf", "counts system calls", "bench"),
+    Package("nodejs", "one of the ways to start a program", "bench"),
+    Package("unicode-data", "makes RE2's sources", "bench"),
+    Package("tcl", "makes SQLite's sources", "bench"),
     Package("python3-matplotlib", "draws the page of the reports", "bench"),
     Package("meson", "writes manifests of the corpus", "bench"),
     Package("generate-ninja", "gn, writes manifests of the corpus", "bench"),
@@ -306,62 +312,23 @@ def command_demo(args: argparse.Namespace) -> None:
     measure("demo.py", args.build_dir, tarball, args.rounds or 2)
 
 
-class Bench(NamedTuple):
-    """A program of bench/ and its report."""
-
-    report: str
-    what: str
-    script: str
-    rounds: float  # of so many that a build of half a minute gets; 0: it has none
-    source: bool = False  # It wants musl's.
-    options: Sequence[str] = ()
-    quick: bool = True  # Part of --quick.
-
-
-BENCHES = [
-    Bench("corpus", "commands of real projects", "corpus.py", 0, quick=False),
-    Bench("start", "ways to start a child", "start.py", 2),
-    Bench("plan", "what a plan costs", "plan.py", 2),
-    Bench("launch-tax", "the way to the entry point", "launch_tax.py", 1),
-    Bench("edges", "launch-bound builds", "edges.py", 6),
-    Bench("musl", "musl with clang", "demo.py", 1, True, ["--compiler", "clang"]),
-    Bench("musl-gcc", "musl with gcc", "demo.py", 1, True, ["--compiler", "gcc"], quick=False),
-    Bench("make", "make, with launcherd and without", "make.py", 0.5, True, quick=False),
-    Bench("agent-tools", "tools of an agent", "agent_tools.py", 0.5),
-    Bench("googletest", "a CMake project: GoogleTest", "googletest.py", 0.5, quick=False),
-]
-
-
 def command_bench(args: argparse.Namespace) -> None:
     build = args.build_dir
-    chosen = [
-        bench
-        for bench in BENCHES
-        if (not args.only or bench.report == args.only) and (bench.quick or not args.quick)
-    ]
-    if not chosen:
-        raise Failed(f"no benchmark of that name: {', '.join(bench.report for bench in BENCHES)}")
-    steps = Steps(5 + len(chosen))
+    steps = Steps(6)
     set_up("bench", build, args.ninja_source, steps)
     steps.next("musl's source")
     tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", build)
     for program in ("start_bench", "plan_bench"):
         compile_targets(build, build / "logs", program)
-
-    # What is measured in passing is not what the README rests on.
-    results = build / "bench" / "results" if args.quick else ROOT / "bench" / "results"
-    for bench in chosen:
-        steps.next(bench.what)
-        more = ["--report", str(results / f"{bench.report}.md"), *bench.options]
-        rounds = 0 if bench.rounds == 0 else max(2, int((args.rounds or 6) * bench.rounds))
-        if args.quick:
-            more.append("--quick")
-            rounds = 1
-        measure(bench.script, build, tarball if bench.source else None, rounds, *more)
-    # The distribution's Python has matplotlib, whichever runs this.
-    draw = ["/usr/bin/python3", str(ROOT / "bench" / "index.py"), "--results", str(results)]
-    if subprocess.run(draw).returncode != 0:
-        raise Failed("bench/index.py failed")
+    steps.next("measuring")
+    command = [sys.executable, str(ROOT / "bench" / "suite.py")]
+    command += ["--build-dir", str(build), "--musl", str(tarball)]
+    command += ["--only", args.only] if args.only else []
+    command += ["--rounds", str(args.rounds)] if args.rounds else []
+    for option in ("quick", "full", "resume", "busy"):
+        command += [f"--{option}"] if getattr(args, option) else []
+    if subprocess.run(command).returncode != 0:
+        raise Failed("bench/suite.py failed")
 
 
 def command_test(args: argparse.Namespace) -> None:
@@ -470,7 +437,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     for option in ("--debug-kernel", "--soak", "--each-patch"):
         parser.add_argument(option, action="store_true")
     parser.add_argument("--only")
-    parser.add_argument("--quick", action="store_true")
+    for option in ("--quick", "--full", "--resume", "--busy"):
+        parser.add_argument(option, action="store_true")
     args = parser.parse_args(arguments)
     args.build_dir = args.build_dir.resolve()
     return args

@@ -20,6 +20,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 import env
 import measure
+import record
 
 CALLS = 6144
 QUICK_CALLS = 160
@@ -42,9 +43,16 @@ CONTESTANTS: Dict[str, Tuple[str, Dict[str, str]]] = {
 }
 
 
-class Run(NamedTuple):
-    sample: measure.Sample
-    latencies: List[float]  # of all calls, sorted
+class Sample(NamedTuple):
+    wall: float
+    cpu: float
+    other: float
+    p50: float  # seconds, of the calls of the run
+    p95: float
+    p99: float
+
+
+Samples = Dict[str, List[Sample]]
 
 
 class Setting(NamedTuple):
@@ -62,7 +70,8 @@ class Setting(NamedTuple):
 
 IN_THREADS = (SUBPROCESS, POSIX_SPAWN, COLD, OURS)
 SETTINGS = (
-    *(Setting(workers, IN_THREADS) for workers in WORKERS),
+    Setting(WORKERS[0], IN_THREADS),
+    *(Setting(workers, (SUBPROCESS, POSIX_SPAWN, OURS)) for workers in WORKERS[1:]),
     # Half of the CPU time of the mix is node's own.
     Setting(1, IN_THREADS, without="node"),
     Setting(1, (SUBPROCESS, OURS), 1024),
@@ -73,10 +82,7 @@ SETTINGS = (
 class Result(NamedTuple):
     setting: Setting
     calls: int
-    runs: Dict[str, List[Run]]
-
-    def samples(self) -> Dict[str, List[measure.Sample]]:
-        return {which: [run.sample for run in runs] for which, runs in self.runs.items()}
+    samples: Samples
 
 
 def make_tree(tree: Path) -> None:
@@ -143,7 +149,7 @@ def make_calls(of: Dict[str, List[List[str]]], count: int) -> List[List[str]]:
 
 def run_workers(
     build_dir: Path, directory: Path, which: str, setting: Setting
-) -> Tuple[Run, List[str]]:
+) -> Tuple[Sample, List[str]]:
     """One run; what each call gave comes with it."""
     how, settings = CONTESTANTS[which]
     workers = setting.workers
@@ -174,7 +180,9 @@ def run_workers(
             ) from None
         latencies += read["seconds"]
         digests += read["digests"]
-    return Run(sample, sorted(latencies)), digests
+    latencies.sort()
+    shares = (percentile(latencies, share) for share in (0.5, 0.95, 0.99))
+    return Sample(sample.wall, sample.cpu, sample.other, *shares), digests
 
 
 def compare(
@@ -182,22 +190,19 @@ def compare(
 ) -> Result:
     mine = [call for call in calls if call[0] != setting.without]
     (directory / "calls.json").write_text(json.dumps(mine))
-    runs: Dict[str, List[Run]] = {which: [] for which in setting.contestants}
     expected: List[str] = []
 
-    def one(which: str, number: int) -> measure.Sample:
-        run, digests = run_workers(build_dir, directory, which, setting)
+    def one(which: str, number: int) -> Sample:
+        sample, digests = run_workers(build_dir, directory, which, setting)
         if not expected:
             expected.extend(digests)
         if digests != expected:
             different = sum(a != b for a, b in zip(expected, digests))
             raise measure.MeasureError(f"{different} calls of {which} gave something else")
-        runs[which].append(run)
-        print(f"      {setting}, round {number}, {which}: {run.sample.wall:.1f} s", flush=True)
-        return run.sample
+        return sample
 
-    measure.interleave(setting.contestants, rounds, one, str(setting))
-    return Result(setting, len(mine), runs)
+    samples = measure.interleave(setting.contestants, rounds, one, str(setting), Sample)
+    return Result(setting, len(mine), samples)
 
 
 def percentile(sorted_values: List[float], share: float) -> float:
@@ -205,9 +210,9 @@ def percentile(sorted_values: List[float], share: float) -> float:
 
 
 def report(results: List[Result], count: int, of: List[str], load: float) -> str:
-    everything: Dict[str, List[measure.Sample]] = {which: [] for which in CONTESTANTS}
+    everything: Samples = {which: [] for which in CONTESTANTS}
     for result in results:
-        for which, samples in result.samples().items():
+        for which, samples in result.samples.items():
             everything[which] += samples
     lines = [
         "# The tools of an agent: rg, grep, git, sed, python3, sh -c, ...",
@@ -216,9 +221,9 @@ def report(results: List[Result], count: int, of: List[str], load: float) -> str
         "Answer     the launcher module against subprocess, or asyncio",
     ]
     for result in results:
-        wall, cpu = measure.ratios(result.samples(), result.setting.contestants[-1])
+        wall, cpu = measure.ratios(result.samples, result.setting.contestants[-1])
         lines.append(f"           {result.setting}: {wall.factor('wall')}, {cpu.factor('CPU')}")
-    rounds = len(results[0].runs[SUBPROCESS])
+    rounds = len(results[0].samples[SUBPROCESS])
     lines += [
         "",
         *env.header(load),
@@ -230,13 +235,13 @@ def report(results: List[Result], count: int, of: List[str], load: float) -> str
         f"           {measure.noise(everything)}",
     ]
     for result in results:
-        lines += ["", str(result.setting), "", *measure.comparison(result.samples()), ""]
+        lines += ["", str(result.setting), "", *measure.comparison(result.samples), ""]
         lines.append(f"  {'':19}  calls/s   p50 ms   p95 ms   p99 ms  (median of the rounds)")
-        for which, runs in result.runs.items():
-            rate = median(result.calls / run.sample.wall for run in runs)
+        for which, runs in result.samples.items():
+            rate = median(result.calls / run.wall for run in runs)
             cells = "".join(
-                f"{median(percentile(run.latencies, share) for run in runs) * 1000:9.2f}"
-                for share in (0.5, 0.95, 0.99)
+                f"{median(getattr(run, share) for run in runs) * 1000:9.2f}"
+                for share in ("p50", "p95", "p99")
             )
             lines.append(f"  {which:19}{rate:9.0f}{cells}")
     lines += [
@@ -244,7 +249,7 @@ def report(results: List[Result], count: int, of: List[str], load: float) -> str
         "Reading    posix_spawn: os.posix_spawn() and reads by hand, without what subprocess",
         "           does beside (a directory, closed descriptors, errors of the child);",
         "           latencies are of 16 at once on 2 CPUs: mostly waiting for a CPU",
-        "Again      ./configure.py bench",
+        "Again      ./configure.py bench --only agent-tools",
         "",
     ]
     return "\n".join(lines)
@@ -253,10 +258,10 @@ def report(results: List[Result], count: int, of: List[str], load: float) -> str
 def main() -> None:
     parser = measure.arguments(__doc__, 3)
     parser.add_argument("--calls", type=int, default=CALLS)
-    args = parser.parse_args()
+    args = measure.begin(parser)
 
     load = env.load()
-    build_dir = args.build_dir.resolve()
+    build_dir = args.build_dir
     directory = build_dir / "bench" / "agent_tools"
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -270,7 +275,7 @@ def main() -> None:
         sys.exit(f"agent_tools.py: error: {error}")
     text = report(results, len(calls), list(of), load)
     print(text)
-    measure.write_report(text, args.report)
+    record.write(text, args.report)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import env
 import measure
+import record
 import musl
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -250,7 +251,13 @@ def unpack(project: Project, tarball: Path, target: Path) -> None:
 # --- generators
 
 
-def generate(project: Project, tarball: Path, area: Path, ninja: Path) -> Path:
+def generate(
+    project: Project,
+    tarball: Path,
+    area: Path,
+    ninja: Path,
+    variables: Optional[Dict[str, str]] = None,
+) -> Path:
     """Returns the directory that build.ninja is in; configures once."""
     if project.generator == "musl.py":
         return musl.prepare(tarball, area)
@@ -277,7 +284,10 @@ def generate(project: Project, tarball: Path, area: Path, ninja: Path) -> Path:
         unpack(project, tarball, source)
         log = area / "configure.log"
         environment = {k: v for k, v in os.environ.items() if k not in IGNORED_VARIABLES}
-        environment.update(NINJA=str(ninja), LC_ALL="C.UTF-8")
+        environment.update({"NINJA": str(ninja), "LC_ALL": "C.UTF-8", **(variables or {})})
+        if project.generator == "meson":
+            # Or it would put ccache in front of each compiler that it finds.
+            environment.update(CC="cc", CXX="c++")
         with log.open("wb") as file:
             status = subprocess.run(
                 command,
@@ -511,7 +521,7 @@ def main() -> None:
         sys.exit("corpus.py: error: too few projects: " + "; ".join(problems))
     text = report(results, left_out)
     print(text)
-    measure.write_report(text, args.report)
+    record.write(text, args.report)
     missed = [name for name, reached in verdicts(totals(results)).items() if not reached]
     if missed:
         sys.exit("corpus.py: goal missed: " + ", ".join(missed))

@@ -12,6 +12,7 @@ from pathlib import Path
 import env
 import measure
 import musl
+import record
 from builds import COLD, OURS, UPSTREAM, NinjaBuilds
 
 COMPILERS = ("clang", "gcc")
@@ -21,11 +22,11 @@ def main() -> None:
     parser = measure.arguments(__doc__, 2)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--compiler", choices=COMPILERS, default=COMPILERS[0])
-    args = parser.parse_args()
+    args = measure.begin(parser)
     compiler = args.compiler
 
     load = env.load()
-    build_dir = args.build_dir.resolve()
+    build_dir = args.build_dir
     area = build_dir / ("demo" if compiler == "clang" else f"demo-{compiler}")
     try:
         tree = musl.prepare(args.source.resolve(), area, compiler)
@@ -46,7 +47,7 @@ def main() -> None:
             samples,
             load,
         )
-        measure.write_report(text, args.report)
+        record.write(text, args.report)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Dict, List, NamedTuple
 
 import env
 import measure
+import record
 
 SIZES = (1000, 10000)
 JOBS = 2
@@ -148,10 +149,10 @@ def report(results: List[Result], load: float) -> str:
 
 
 def main() -> None:
-    args = measure.arguments(__doc__, 11).parse_args()
+    args = measure.begin(measure.arguments(__doc__, 11))
 
     load = env.load()
-    build_dir = args.build_dir.resolve()
+    build_dir = args.build_dir
     try:
         sizes = SIZES[:1] if args.quick else SIZES
         results = [build(build_dir, size, rounds_of(size, args.rounds)) for size in sizes]
@@ -161,7 +162,7 @@ def main() -> None:
         sys.exit(f"edges.py: error: {error}")
     text = report(results, load)
     print(text)
-    measure.write_report(text, args.report)
+    record.write(text, args.report)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 import os
 import platform
+import resource
 import subprocess
 from pathlib import Path
 from typing import List, Optional
@@ -36,7 +37,7 @@ def machine() -> str:
     memory = int(field(read("/proc/meminfo"), "MemTotal").split()[0]) / (1 << 20)
     return (
         f"{field(read('/proc/cpuinfo'), 'model name')}, "
-        f"{len(os.sched_getaffinity(0))} CPUs, {memory:.0f} GiB; "
+        f"{cpus()} CPUs, {memory:.0f} GiB; "
         f"Linux {platform.release()}; {' '.join(platform.libc_ver())}"
     )
 
@@ -61,15 +62,34 @@ def shell() -> str:
     return f"/bin/sh is {Path('/bin/sh').resolve().name}"
 
 
+def cpus() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def machine_cpu() -> float:
+    """CPU seconds this machine was busy, or wanted to be (steal), since boot."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split()[1:9]
+    )
+    ticks = user + nice + system + irq + softirq + steal
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def load() -> float:
     return os.getloadavg()[0]
 
 
 def commit() -> str:
     head = first_line("git", "rev-parse", "--short=12", "HEAD") or "none"
-    # The reports of this very run do not count.
+    # The reports of this very run do not count, nor what is written from them.
     changed = first_line(
-        "git", "status", "--porcelain", "--untracked-files=no", ".", ":!bench/results"
+        *("git", "status", "--porcelain", "--untracked-files=no"),
+        *(".", ":!bench/results", ":!README.md"),
     )
     return head + (" with local changes" if changed else "")
 

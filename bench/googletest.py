@@ -13,6 +13,7 @@ from pathlib import Path
 
 import env
 import measure
+import record
 from builds import UPSTREAM, NinjaBuilds
 
 # Where the distribution's package puts it.
@@ -46,10 +47,10 @@ def found(pattern: str, path: Path) -> str:
 def main() -> None:
     parser = measure.arguments(__doc__, 2)
     parser.add_argument("--source", type=Path, default=SOURCE)
-    args = parser.parse_args()
+    args = measure.begin(parser)
 
     load = env.load()
-    build_dir, source = args.build_dir.resolve(), args.source.resolve()
+    build_dir, source = args.build_dir, args.source.resolve()
     tree = build_dir / "bench" / "googletest"
     log = build_dir / "logs" / "googletest-cmake.log"
     log.parent.mkdir(exist_ok=True)
@@ -71,7 +72,7 @@ def main() -> None:
             samples,
             load,
         )
-        measure.write_report(text, args.report)
+        record.write(text, args.report)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Dict, List, NamedTuple
 import edges
 import env
 import measure
+import record
 
 EDGES = 1000
 PROGRAMS = ("noop", "git", "cmake", "python3", "cc1plus", "clang")
@@ -28,6 +29,7 @@ CONTESTANTS = (edges.UPSTREAM, edges.COLD, edges.OURS)
 # mov $231, %eax (exit_group); xor %edi, %edi; syscall
 END = b"\xb8\xe7\x00\x00\x00\x31\xff\x0f\x05"
 PT_LOAD = 1
+PYTHON = "/usr/bin/python3"
 
 
 class Tax(NamedTuple):
@@ -41,6 +43,11 @@ class Tax(NamedTuple):
 
 def end_at_entry(image: bytes) -> bytes:
     """An ELF executable for x86-64 that does nothing once it is loaded."""
+    return with_code_at_entry(image, END)
+
+
+def with_code_at_entry(image: bytes, code: bytes) -> bytes:
+    """The same executable, with other instructions at its entry point."""
     if image[:6] != b"\x7fELF\x02\x01":
         raise measure.MeasureError("not a 64-bit ELF executable")
     entry, headers = struct.unpack_from("<QQ", image, 24)
@@ -50,7 +57,7 @@ def end_at_entry(image: bytes) -> bytes:
         kind, _, offset, address, _, length = header
         if kind == PT_LOAD and address <= entry < address + length:
             at = offset + entry - address
-            return image[:at] + END + image[at + len(END) :]
+            return image[:at] + code + image[at + len(code) :]
     raise measure.MeasureError("its entry point is in no segment")
 
 
@@ -61,8 +68,8 @@ def find(program: str) -> Path:
             ["g++", "-print-prog-name=cc1plus"], stdout=subprocess.PIPE, text=True
         )
         return Path(asked.stdout.strip())
-    if program == "python3":
-        return Path("/usr/bin/python3").resolve()
+    if program in ("python3", Path(PYTHON).resolve().name):
+        return Path(PYTHON).resolve()
     return Path(shutil.which(program) or "/nonexistent").resolve()
 
 
@@ -166,10 +173,10 @@ def report(taxes: List[Tax], skipped: List[str], load: float) -> str:
 
 
 def main() -> None:
-    args = measure.arguments(__doc__, 6).parse_args()
+    args = measure.begin(measure.arguments(__doc__, 6))
 
     load = env.load()
-    build_dir = args.build_dir.resolve()
+    build_dir = args.build_dir
     directory = build_dir / "bench" / "launch_tax"
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -180,7 +187,7 @@ def main() -> None:
         sys.exit(f"launch_tax.py: error: {error}")
     text = report(taxes, [p for p in wanted if p not in here], load)
     print(text)
-    measure.write_report(text, args.report)
+    record.write(text, args.report)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,14 @@ from typing import Dict, List, NamedTuple
 import env
 import measure
 import musl
+import record
 from builds import Builds, Contestant, Samples
 
 MAKE, OURS, ALONE = "make", "launcherd make", "launcher-sh"
 COMPILERS = ("clang", "gcc")
 LINES = 1000
+# make itself cannot start a line with a redirection, but one of plain words.
+REDIRECTED, PLAIN = "./tiny > /dev/null", "./tiny"
 # Ends at once: what is left is the shell, make, and an exec.
 TINY = """
 __asm__(".globl _start\\n_start:\\tmov $231, %eax\\n\\txor %edi, %edi\\n\\tsyscall\\n");
@@ -51,19 +54,18 @@ def build_musl(build_dir: Path, tarball: Path, compiler: str, rounds: int) -> Re
     area = build_dir / ("demo" if compiler == "clang" else f"demo-{compiler}")
     tree = musl.prepare(tarball, area, compiler)
     musl.clean(tree)
-    builds = Builds(f"make-{compiler}", build_dir, tree, contestants(build_dir))
+    builds = Builds(f"musl 1.2.3 with {compiler}", build_dir, tree, contestants(build_dir))
     samples = builds.run(rounds)
     return Result(f"musl 1.2.3 with {compiler}", len(builds.expected or {}), samples)
 
 
-def run_lines(build_dir: Path, rounds: int) -> Result:
+def run_lines(build_dir: Path, rounds: int, line: str) -> Result:
     directory = build_dir / "bench" / "lines"
     directory.mkdir(parents=True, exist_ok=True)
     compile_tiny(directory / "tiny")
     targets = " ".join(f"t{number}" for number in range(LINES))
-    # A redirection: make itself cannot start such a line.
     (directory / "Makefile").write_text(
-        f"all: {targets}\n.PHONY: all {targets}\n{targets}:\n\t@./tiny > /dev/null\n"
+        f"all: {targets}\n.PHONY: all {targets}\n{targets}:\n\t@{line}\n"
     )
     variants = contestants(build_dir)
     shell = shell_of(build_dir)
@@ -79,7 +81,7 @@ def run_lines(build_dir: Path, rounds: int) -> Result:
         )
 
     measure.interleave(list(variants), 1, one)
-    what = f"{LINES:,} lines `./tiny > /dev/null`"
+    what = f"{LINES:,} lines `{line}`"
     return Result(what, 0, measure.interleave(list(variants), rounds, one, what))
 
 
@@ -121,10 +123,11 @@ def report(results: List[Result], load: float) -> str:
         *env.header(load),
         f"           {env.first_line('make', '--version')}; {env.shell()};",
         *(f"           {env.first_line(compiler, '--version')}" for compiler in COMPILERS),
-        f"Method     -j{len(os.sched_getaffinity(0))}, clean tree each time, interleaved; products compared byte",
+        f"Method     -j{env.cpus()}, clean tree each time, interleaved; products compared byte",
         "           for byte; tiny: a static program of two instructions, in a line that",
-        f"           needs a shell; {ALONE}: SHELL=launcher-sh without launcherd, so that",
-        "           each program is executed in place;",
+        "           needs a shell, and in one that make starts without;",
+        f"           {ALONE}: SHELL=launcher-sh without launcherd, so that each program is",
+        "           executed in place;",
         f"           {measure.noise(everything)}",
     ]
     for result in results:
@@ -136,28 +139,29 @@ def report(results: List[Result], load: float) -> str:
             "",
             *measure.comparison(result.samples),
         ]
-    lines += ["", "Again      ./configure.py bench", ""]
+    lines += ["", "Again      ./configure.py bench --only make", ""]
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = measure.arguments(__doc__, 2)
     parser.add_argument("--source", type=Path, required=True)
-    args = parser.parse_args()
+    args = measure.begin(parser)
 
     load = env.load()
-    build_dir = args.build_dir.resolve()
+    build_dir = args.build_dir
     try:
         results = [
             build_musl(build_dir, args.source.resolve(), compiler, args.rounds)
             for compiler in COMPILERS
         ]
-        results.append(run_lines(build_dir, 4 * args.rounds))
+        for line in (REDIRECTED, PLAIN):
+            results.append(run_lines(build_dir, 4 * args.rounds, line))
     except (measure.MeasureError, RuntimeError, OSError) as error:
         sys.exit(f"make.py: error: {error}")
     text = report(results, load)
     print(text)
-    measure.write_report(text, args.report)
+    record.write(text, args.report)
 
 
 if __name__ == "__main__":

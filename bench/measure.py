@@ -2,11 +2,9 @@
 
 import argparse
 import ctypes
-import json
 import os
 import random
 import re
-import resource
 import select
 import statistics
 import subprocess
@@ -14,8 +12,12 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+import env
+import record
+
 PR_SET_CHILD_SUBREAPER = 36
-LEFTOVER_SECONDS = 2
+LEFTOVER_SECONDS = 5
+LOOK_MS = 50
 # Without a difference, six rounds agree on one by chance in 3 % of the cases.
 ENOUGH = 6
 
@@ -28,6 +30,8 @@ class Sample(NamedTuple):
     wall: float  # seconds
     cpu: float  # seconds, user plus system, of the whole process tree
     other: float  # CPU seconds that went to others meanwhile: noise
+    own: float = 0  # CPU seconds of the process that was started, without its children
+    peak: int = 0  # KiB, its largest resident set
 
 
 class Ratio(NamedTuple):
@@ -90,7 +94,7 @@ def run(
     # Processes whose parent has gone come to us: their CPU time counts too,
     # and one that outlives the build is noticed.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    before, machine_before = children_cpu(), machine_cpu()
+    before, machine_before = env.children_cpu(), env.machine_cpu()
     with log.open("wb") as file:
         start = time.monotonic()
         child = subprocess.Popen(
@@ -101,40 +105,40 @@ def run(
             stdout=file,
             stderr=file,
         )
-        await_end(child.pid, log, progress)
+        peak = await_end(child.pid, log, progress)
         wall = time.monotonic() - start
+    own = own_cpu(child.pid)
     status = child.wait()
     reap_leftovers()
     if status != 0:
         raise MeasureError(f"{last_lines(log)}\nstatus {status}: {' '.join(command)}")
-    cpu = children_cpu() - before
-    return Sample(wall, cpu, max(0.0, machine_cpu() - machine_before - cpu))
+    cpu = env.children_cpu() - before
+    other = max(0.0, env.machine_cpu() - machine_before - cpu)
+    return Sample(wall, cpu, other, own, peak)
 
 
-def await_end(pid: int, log: Path, progress: Optional[Callable[[str], None]]) -> None:
-    pidfd = os.pidfd_open(pid)
+def await_end(pid: int, log: Path, progress: Optional[Callable[[str], None]]) -> int:
+    """Returns its largest resident set in KiB, as often as it was looked at."""
+    pidfd, peak, shown = os.pidfd_open(pid), 0, time.monotonic()
     try:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        while not poll.poll(500):
-            if progress:
+        while not poll.poll(LOOK_MS):
+            # Memory that is gone, of a process that has ended meanwhile, is 0.
+            found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())
+            peak = max(peak, int(found.group(1)) if found else 0)
+            if progress and time.monotonic() - shown > 0.5:
+                shown = time.monotonic()
                 progress(last_lines(log, 1))
     finally:
         os.close(pidfd)
+    return peak
 
 
-def children_cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def machine_cpu() -> float:
-    """CPU seconds this machine was busy, or wanted to be (steal), since boot."""
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
-        int, Path("/proc/stat").read_text().split()[1:9]
-    )
-    ticks = user + nice + system + irq + softirq + steal
-    return ticks / os.sysconf("SC_CLK_TCK")
+def own_cpu(pid: int) -> float:
+    """Of a process that has ended and is not reaped yet."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def noise(samples: Dict[str, List[Sample]]) -> str:
@@ -184,25 +188,32 @@ def last_lines(log: Path, count: int = 20) -> str:
     return "\n".join(lines[-count:])
 
 
-# What the report of this program rests on; see results/schema.json.
-recorded: List[Dict[str, Any]] = []
-
-
 def interleave(
-    variants: Sequence[str], rounds: int, one: Callable[[str, int], Sample], what: str = ""
-) -> Dict[str, List[Sample]]:
+    variants: Sequence[str],
+    rounds: int,
+    one: Callable[[str, int], Any],
+    what: str = "",
+    kind: Any = Sample,
+) -> Dict[str, List[Any]]:
     """Runs every variant once in each round, so that what changes on the
     machine meanwhile meets all of them; in turn forwards and backwards, so that
     a machine that slows down does not slow the last one most. `what` is measured,
-    for the record; empty: it does not count."""
-    samples: Dict[str, List[Sample]] = {variant: [] for variant in variants}
-    for number in range(1, rounds + 1):
-        for variant in variants if number % 2 else reversed(variants):
-            samples[variant].append(one(variant, number))
+    for the record; empty: it does not count. `kind`: of the samples."""
+
+    def measured() -> Dict[str, List[Dict[str, float]]]:
+        samples: Dict[str, List[Dict[str, float]]] = {variant: [] for variant in variants}
+        progress = record.Progress(what, rounds * len(variants))
+        for number in range(1, rounds + 1):
+            for variant in variants if number % 2 else reversed(variants):
+                samples[variant].append(one(variant, number)._asdict())
+                if what:
+                    progress.step()
+        return samples
+
+    runs = record.kept(what, measured) if what else measured()
     if what:
-        runs = {variant: [run._asdict() for run in each] for variant, each in samples.items()}
-        recorded.append({"what": what, "samples": runs})
-    return samples
+        record.add(what, runs)
+    return {variant: [kind(**run) for run in each] for variant, each in runs.items()}
 
 
 def ratio(baseline: Sequence[float], candidate: Sequence[float]) -> Ratio:
@@ -228,16 +239,17 @@ def ratios(samples: Dict[str, List[Sample]], candidate: str) -> Tuple[Ratio, Rat
 
 def table(samples: Dict[str, List[Sample]]) -> str:
     """Median, minimum and maximum of each variant, in seconds."""
+    width = max(16, *(len(variant) + 2 for variant in samples))
     lines = [
-        f"  {'':16}{'wall s':<26}CPU s (whole process tree)",
-        f"  {'':16}" + "median   min      max      " * 2,
+        f"  {'':{width}}{'wall s':<26}CPU s (whole process tree)",
+        f"  {'':{width}}" + "median   min      max      " * 2,
     ]
     for variant, runs in samples.items():
         cells = ""
         for values in ([s.wall for s in runs], [s.cpu for s in runs]):
             for value in (statistics.median(values), min(values), max(values)):
                 cells += f"{value:<9.3f}"
-        lines.append(f"  {variant:16}{cells}")
+        lines.append(f"  {variant:{width}}{cells}")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -264,17 +276,16 @@ def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--report", type=Path)
     parser.add_argument("--quick", action="store_true", help="less of it, to see that it works")
+    parser.add_argument("--full", action="store_true", help="all of it, however long it takes")
+    parser.add_argument("--resume", action="store_true", help="go on with what was measured before")
     return parser
 
 
-def write_report(text: str, path: Optional[Path]) -> None:
-    """And all samples beside it, as JSON."""
-    if not path:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    print(f"report: {path}")
-    if recorded:
-        title = text.splitlines()[0].lstrip("# ")
-        data = {"title": title, "unit": "seconds", "groups": recorded}
-        path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
+def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options; and from here on what is measured is kept for --resume."""
+    args = parser.parse_args()
+    args.build_dir = args.build_dir.resolve()
+    if args.report:
+        journal = args.build_dir / "bench" / "journal" / f"{args.report.stem}.jsonl"
+        record.journal.open(journal, args.resume)
+    return args

@@ -16,6 +16,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import env
 import measure
+import record
 
 STEPS = ("read", "plan", "prepare")
 TITLES = {
@@ -211,10 +212,10 @@ def report(
 
 
 def main() -> None:
-    args = measure.arguments(__doc__, 11).parse_args()
+    args = measure.begin(measure.arguments(__doc__, 11))
 
     load = env.load()
-    build_dir = args.build_dir.resolve()
+    build_dir = args.build_dir
     program = build_dir / "bin" / "plan_bench"
     try:
         lines = parse_times(output([str(program), str(args.rounds), str(MILLISECONDS)]))
@@ -223,7 +224,7 @@ def main() -> None:
         sys.exit(f"plan.py: error: {error}")
     text = report(lines, instructions, args.rounds, load)
     print(text)
-    measure.write_report(text, args.report)
+    record.write(text, args.report)
 
 
 if __name__ == "__main__":

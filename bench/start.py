@@ -8,6 +8,7 @@ import subprocess
 
 import env
 import measure
+import record
 
 LAUNCHES = 1000
 
@@ -35,7 +36,7 @@ def report(table: str, load: float) -> str:
 
 
 def main() -> None:
-    args = measure.arguments(__doc__, 11).parse_args()
+    args = measure.begin(measure.arguments(__doc__, 11))
 
     load = env.load()
     program = args.build_dir / "bin" / "start_bench"
@@ -47,7 +48,7 @@ def main() -> None:
     )
     text = report(done.stdout, load)
     print(text)
-    measure.write_report(text, args.report)
+    record.write(text, args.report)
 
 
 if __name__ == "__main__":
