@@ -12,8 +12,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import env
 import measure
+from ninjas import COLD, OURS, UPSTREAM
 
-UPSTREAM, OURS, COLD = "ninja-upstream", "ninja", "ninja (clone3)"
 SETTINGS: Dict[str, Dict[str, str]] = {COLD: {"LAUNCHER_ENGINE": "clone3"}}
 LOGS = (".ninja_log", ".ninja_deps")
 
@@ -34,7 +34,7 @@ class Builds:
         self.contestants = contestants
         self.name = name
         self.tree = tree
-        self.log = build_dir / "logs" / f"{name.split()[0].lower()}.log"
+        self.log = build_dir / "logs" / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}.log"
         self.log.parent.mkdir(exist_ok=True)
         self.configured = set(tree.rglob("*"))
         self.expected: Optional[Dict[str, str]] = None

@@ -1,54 +1,88 @@
 #!/usr/bin/env python3
-"""Measures launch-bound builds: edges of `/bin/true $out`, of a no-op and of
-`cmake -E true`.
+"""Measures launch-bound builds: edges that do next to nothing, by how many there
+are, how many run at once, and what they start.
 
-usage: edges.py --build-dir DIR [--rounds N] [--report FILE]
+usage: edges.py --build-dir DIR [--rounds N] [--full] [--report FILE]
 
-N is for 1,000 edges; 10,000 get an eighth of it, at least 3. The no-op is a
-dynamic C program with an empty main(): /bin/true looks for translations.
+N is for 1,000 edges; builds that take longer get fewer rounds.
 """
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from statistics import median
+from typing import Dict, List, NamedTuple, Sequence
 
 import env
 import measure
+import ninjas
 import record
+from ninjas import ALWAYS, COLD, DISTRIBUTION, OURS, UPSTREAM, Contestant
 
-SIZES = (1000, 10000)
+SIZES = (1000, 10000, 100000)
+PARALLEL = (1, 2, 8, 64)
 JOBS = 2
-TRUE, NOOP, CMAKE = "/bin/true", "noop", "cmake -E true"
-
-
-class Contestant(NamedTuple):
-    program: str
-    settings: Dict[str, str]
-
-
-UPSTREAM, OURS = "ninja-upstream", "ninja"
-COLD, ALWAYS = "ninja (clone3)", "ninja (always)"
-CONTESTANTS = {
-    UPSTREAM: Contestant("ninja-upstream", {}),
-    OURS: Contestant("ninja", {}),
-    COLD: Contestant("ninja", {"LAUNCHER_ENGINE": "clone3"}),
-    ALWAYS: Contestant("ninja", {"LAUNCHER_ENGINE": "clone3", "LAUNCHER_SHELL": "always"}),
+TRUE, NOOP, TOUCH, COPY = "/bin/true", "noop", "touch", "cp"
+CMAKE, PYTHON = "cmake -E true", "python3 -S"
+# What an edge runs.
+COMMANDS = {
+    TRUE: "/bin/true $out",
+    NOOP: "{directory}/noop $out",
+    TOUCH: "touch $out",
+    COPY: "cp build.ninja $out",
+    CMAKE: "cmake -E true $out",
+    PYTHON: "/usr/bin/python3 -I -S -c pass $out",
 }
+# They take milliseconds each.
+SLOW = (CMAKE, PYTHON)
+FEW = (UPSTREAM, OURS, COLD, ALWAYS, DISTRIBUTION)
 
 Samples = Dict[str, List[measure.Sample]]
 
 
-class Result(NamedTuple):
+class Workload(NamedTuple):
     edges: int
     program: str
+    jobs: int
+    contestants: Sequence[str] = ()  # Empty: all.
+
+    def __str__(self) -> str:
+        jobs = "" if self.jobs == JOBS else f", -j{self.jobs}"
+        return f"{self.edges:,} edges of {self.program}{jobs}"
+
+    def rounds(self, rounds: int) -> int:
+        if self.edges == SIZES[0] and self.program not in SLOW:
+            return rounds
+        least = 2 if self.edges == SIZES[2] else 3
+        return max(min(least, rounds), rounds // 4)
+
+
+class Result(NamedTuple):
+    workload: Workload
     commands: measure.Commands
     samples: Samples
 
 
-def rounds_of(edges: int, rounds: int) -> int:
-    return rounds if edges == SIZES[0] else max(3, rounds // 8)
+def workloads(quick: bool, full: bool) -> List[Workload]:
+    if quick:
+        return [Workload(SIZES[0], program, JOBS) for program in (TRUE, NOOP)]
+    if full:
+        made = [
+            Workload(size, program, jobs)
+            for size in SIZES[:2]
+            for program in COMMANDS
+            for jobs in PARALLEL
+            if size == SIZES[0] or program not in SLOW
+        ]
+        return made + [Workload(SIZES[2], program, JOBS) for program in (TRUE, NOOP)]
+    made = [Workload(SIZES[0], program, JOBS) for program in COMMANDS if program not in SLOW]
+    made += [Workload(SIZES[0], program, JOBS, FEW) for program in SLOW]
+    made.append(Workload(SIZES[1], TRUE, JOBS))
+    made += [
+        Workload(SIZES[1], TRUE, jobs, (UPSTREAM, OURS, COLD)) for jobs in PARALLEL if jobs != JOBS
+    ]
+    return [*made, Workload(SIZES[2], TRUE, JOBS, (UPSTREAM, OURS))]
 
 
 def write_manifest(directory: Path, edges: int, program: str = TRUE) -> None:
@@ -56,8 +90,8 @@ def write_manifest(directory: Path, edges: int, program: str = TRUE) -> None:
     directory.mkdir(parents=True)
     if program == NOOP:
         compile_noop(directory / NOOP)
-        program = str(directory / NOOP)
-    lines = ["rule t", f"  command = {program} $out"]
+    command = COMMANDS[program].replace("{directory}", str(directory))
+    lines = ["rule t", f"  command = {command}"]
     lines += [f"build o{number}: t" for number in range(edges)]
     (directory / "build.ninja").write_text("\n".join(lines) + "\n")
 
@@ -74,44 +108,80 @@ def compile_noop(path: Path) -> None:
         raise measure.MeasureError(done.stdout)
 
 
-def build(build_dir: Path, edges: int, rounds: int, program: str = TRUE) -> Result:
+def clean(directory: Path) -> int:
+    """Returns how many outputs there were."""
+    (directory / ".ninja_log").unlink(missing_ok=True)
+    outputs = list(directory.glob("o[0-9]*"))
+    for path in outputs:
+        path.unlink()
+    return len(outputs)
+
+
+def build(
+    build_dir: Path, workload: Workload, rounds: int, contestants: Dict[str, Contestant]
+) -> Result:
     directory = build_dir / "bench" / "edges"
-    write_manifest(directory, edges, program)
+    write_manifest(directory, workload.edges, workload.program)
+    expected = workload.edges if workload.program in (TOUCH, COPY) else 0
+    wanted = workload.contestants or contestants
+    names = [name for name in contestants if name in wanted]
 
     def one(which: str, number: int) -> measure.Sample:
-        # The outputs never come to be; only the log is left of a build.
-        (directory / ".ninja_log").unlink(missing_ok=True)
-        program, settings = CONTESTANTS[which]
-        return measure.run(
-            [str(build_dir / "bin" / program), f"-j{JOBS}"],
+        clean(directory)
+        program, settings, _ = contestants[which]
+        sample = measure.run(
+            [str(program), f"-j{workload.jobs}"],
             directory,
             directory / "output",
             variables=measure.environment(**settings),
         )
+        made = clean(directory)
+        if made != expected:
+            raise measure.MeasureError(f"{which} made {made} of {expected} files")
+        return sample
 
-    commands = measure.commands(build_dir / "bin" / CONTESTANTS[OURS].program, directory)
-    measure.interleave(list(CONTESTANTS), 1, one)
-    what = f"{edges} edges of {program}"
-    return Result(edges, program, commands, measure.interleave(list(CONTESTANTS), rounds, one, what))
+    commands = measure.commands(contestants[OURS].program, directory)
+    if workload.edges == SIZES[0] and str(workload) not in record.journal.done:
+        measure.interleave(names, 1, one)
+    samples = measure.interleave(names, workload.rounds(rounds), one, str(workload))
+    return Result(workload, commands, samples)
+
+
+# --- the report
 
 
 def answers(results: List[Result], candidate: str) -> List[str]:
     lines = []
     for result in results:
-        wall, cpu = measure.ratios(result.samples, candidate)
-        lines.append(
-            f"           {result.edges:6,} edges of {result.program}: {wall.factor('wall')}, {cpu.factor('CPU')}"
-        )
+        if candidate in result.samples:
+            wall, cpu = measure.ratios(result.samples, candidate)
+            verdict = f"{wall.factor('wall')}, {cpu.factor('CPU')}"
+            lines.append(f"           {result.workload}: {verdict}")
     return lines
 
 
-def report(results: List[Result], load: float) -> str:
-    everything: Samples = {
-        which: [sample for result in results for sample in result.samples[which]]
-        for which in CONTESTANTS
-    }
+def rates(results: List[Result]) -> List[str]:
+    """Edges a second, and what ninja itself takes."""
     lines = [
-        "# Launch-bound builds: edges of /bin/true, of a no-op and of cmake -E true",
+        "Growth: edges a second; CPU time of ninja itself, us an edge (steps of 10 ms in all);",
+        "its peak memory, MiB",
+        "",
+        f"  {'':36}{'':20}{'edges/s':>9}{'own us':>8}{'MiB':>6}",
+    ]
+    for result in results:
+        edges = result.workload.edges
+        for name, samples in result.samples.items():
+            rate = edges / median(sample.wall for sample in samples)
+            own = median(sample.own for sample in samples) / edges * 1e6
+            peak = median(sample.peak for sample in samples) / 1024
+            lines.append(f"  {str(result.workload):36}{name:20}{rate:9.0f}{own:8.1f}{peak:6.1f}")
+    return lines
+
+
+def report(results: List[Result], contestants: Dict[str, Contestant], load: float) -> str:
+    everything: Samples = {"all": [s for r in results for each in r.samples.values() for s in each]}
+    lines = [
+        "# Launch-bound builds: edges that do next to nothing",
         "",
         "Question   What does Ninja need to start and collect jobs that do nothing?",
         "Answer     Ours against upstream's Ninja",
@@ -120,47 +190,50 @@ def report(results: List[Result], load: float) -> str:
         *answers(results, COLD),
         "           and with LAUNCHER_SHELL=always too, the launcher without its plans",
         *answers(results, ALWAYS),
-    ]
-    counts = ", ".join(str(len(result.samples[OURS])) for result in results)
-    lines += [
         "",
         *env.header(load),
-        "Method     `/bin/true $out`, a dynamic C program with an empty main(), and",
-        f"           `cmake -E true $out`; -j{JOBS}, no log to start from; {env.shell()};",
-        f"           {COLD}: ours with LAUNCHER_ENGINE=clone3, an exec for each job;",
-        f"           {ALWAYS}: with LAUNCHER_SHELL=always too, a shell for each job;",
-        f"           {counts} rounds after one that is not counted, interleaved;",
+        f"Method     {'; '.join(c for name, c in COMMANDS.items() if name != NOOP)};",
+        f"           noop: a dynamic C program with an empty main(); -j{JOBS} unless it is said;",
+        f"           no log and no outputs to start from; {env.shell()};",
+        "           interleaved, 1,000 edges after a round that is not counted;",
         f"           {measure.noise(everything)}",
     ]
+    width = max(len(name) for name in contestants) + 2
+    for number, (name, contestant) in enumerate(contestants.items()):
+        lines.append(f"{'' if number else 'Builds with':12}{name:{width}}{contestant.title}")
+    lines += ["", *rates(results)]
     for result in results:
+        rounds = len(result.samples[OURS])
         lines += [
             "",
-            f"{result.edges:,} edges of {result.program}; {OURS}: {result.commands}",
+            f"{result.workload}, {rounds} rounds; {OURS}: {result.commands}",
             "",
             *measure.comparison(result.samples),
         ]
+    lines.append("")
+    for number, each in enumerate(ninjas.missing(contestants)):
+        lines.append(f"{'' if number else 'Not here':11}{each}")
     lines += [
-        "",
-        "Not shown  jobs that do work: see musl.md, musl-gcc.md, googletest.md",
-        "Again      ./configure.py bench",
+        "Not shown  jobs that do work: see repositories.md",
+        "Again      ./configure.py bench --only edges",
         "",
     ]
     return "\n".join(lines)
 
 
 def main() -> None:
-    args = measure.begin(measure.arguments(__doc__, 11))
+    args = measure.begin(measure.arguments(__doc__, 6))
 
     load = env.load()
-    build_dir = args.build_dir
     try:
-        sizes = SIZES[:1] if args.quick else SIZES
-        results = [build(build_dir, size, rounds_of(size, args.rounds)) for size in sizes]
-        for program in (NOOP,) if args.quick else (NOOP, CMAKE):
-            results.append(build(build_dir, SIZES[0], args.rounds, program))
+        contestants = ninjas.contestants(args.build_dir, others=not args.quick)
+        results = [
+            build(args.build_dir, workload, args.rounds, contestants)
+            for workload in workloads(args.quick, args.full)
+        ]
     except (measure.MeasureError, OSError) as error:
         sys.exit(f"edges.py: error: {error}")
-    text = report(results, load)
+    text = report(results, contestants, load)
     print(text)
     record.write(text, args.report)
 

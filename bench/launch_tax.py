@@ -21,11 +21,13 @@ from typing import Dict, List, NamedTuple
 import edges
 import env
 import measure
+import ninjas
 import record
+from ninjas import COLD, OURS, UPSTREAM
 
 EDGES = 1000
 PROGRAMS = ("noop", "git", "cmake", "python3", "cc1plus", "clang")
-CONTESTANTS = (edges.UPSTREAM, edges.COLD, edges.OURS)
+CONTESTANTS = (UPSTREAM, COLD, OURS)
 # mov $231, %eax (exit_group); xor %edi, %edi; syscall
 END = b"\xb8\xe7\x00\x00\x00\x31\xff\x0f\x05"
 PT_LOAD = 1
@@ -106,21 +108,23 @@ def parked(build_dir: Path, program: Path) -> str:
 def measure_program(build_dir: Path, program: str, rounds: int) -> Tax:
     directory = build_dir / "bench" / "launch_tax"
     path = directory / program
+    contestants = ninjas.contestants(build_dir, others=False)
     lines = ["rule t", f"  command = {path} $out"]
     lines += [f"build o{number}: t" for number in range(EDGES)]
     (directory / "build.ninja").write_text("\n".join(lines) + "\n")
 
     def one(which: str, number: int) -> measure.Sample:
         (directory / ".ninja_log").unlink(missing_ok=True)
-        ninja, settings = edges.CONTESTANTS[which]
+        ninja, settings, _ = contestants[which]
         return measure.run(
-            [str(build_dir / "bin" / ninja), "-j1"],
+            [str(ninja), "-j1"],
             directory,
             directory / "output",
             variables=measure.environment(**settings),
         )
 
-    measure.interleave(CONTESTANTS, 1, one)
+    if program not in record.journal.done:
+        measure.interleave(CONTESTANTS, 1, one)
     samples = measure.interleave(CONTESTANTS, rounds, one, program)
     return Tax(program, parked(build_dir, path), samples)
 
@@ -136,7 +140,7 @@ def report(taxes: List[Tax], skipped: List[str], load: float) -> str:
         "Answer     Warm templates against upstream's `sh -c`",
     ]
     for tax in taxes:
-        wall, cpu = measure.ratios(tax.samples, edges.OURS)
+        wall, cpu = measure.ratios(tax.samples, OURS)
         lines.append(f"           {tax.program:8} {wall.factor('wall')}, {cpu.factor('CPU')}")
     lines += [
         "",
@@ -145,7 +149,7 @@ def report(taxes: List[Tax], skipped: List[str], load: float) -> str:
         f"           the first thing there; builds of {EDGES} such edges at -j1, so that wall time",
         "           is that of one after the other, ninja's own work and the end of the",
         f"           process with it; {env.shell()};",
-        f"           {len(taxes[0].samples[edges.OURS])} rounds after one that is not counted, interleaved;",
+        f"           {len(taxes[0].samples[OURS])} rounds after one that is not counted, interleaved;",
         "           objects, relocations and memory of its own: launcherd inspect;",
         f"           {measure.noise(samples)}",
     ]
@@ -166,7 +170,7 @@ def report(taxes: List[Tax], skipped: List[str], load: float) -> str:
         "           edges are cold",
         "Not shown  the page faults that a clone has later, when its program writes to memory",
         "           that it shares: musl.md has whole builds",
-        "Again      ./configure.py bench",
+        "Again      ./configure.py bench --only launch-tax",
         "",
     ]
     return "\n".join(lines)

@@ -20,6 +20,7 @@ import googletest  # noqa: E402
 import launch_tax  # noqa: E402
 import measure  # noqa: E402
 import musl  # noqa: E402
+import ninjas  # noqa: E402
 import plan  # noqa: E402
 
 PLAN = """\
@@ -226,10 +227,14 @@ class EdgesTest(Ninjas):
         self.assertEqual(3, text.count("\nbuild o"))
         self.assertIn("command = /bin/true $out\n", text)
 
-    def test_rounds_of_the_larger_build(self) -> None:
-        small, large = edges.SIZES
-        self.assertEqual([48, 6], [edges.rounds_of(size, 48) for size in (small, large)])
-        self.assertEqual([1, 3], [edges.rounds_of(size, 1) for size in (small, large)])
+    def test_longer_builds_get_fewer_rounds(self) -> None:
+        quick, slow, long = (
+            edges.Workload(1000, edges.TRUE, 2),
+            edges.Workload(1000, edges.CMAKE, 2),
+            edges.Workload(100000, edges.TRUE, 2),
+        )
+        for rounds, expected in ((1, [1, 1, 1]), (6, [6, 3, 2]), (24, [24, 6, 6])):
+            self.assertEqual(expected, [w.rounds(rounds) for w in (quick, slow, long)])
 
     def test_contestants_differ_in_program_and_settings(self) -> None:
         self.ninja(
@@ -237,18 +242,30 @@ class EdgesTest(Ninjas):
             f"echo ours ${{LAUNCHER_ENGINE-auto}} ${{LAUNCHER_SHELL-auto}} >> {self.dir}/runs",
         )
         self.ninja("ninja-upstream", f"echo upstream >> {self.dir}/runs")
-        edges.build(self.dir, 3, 1)
+        made = ninjas.contestants(self.dir, others=False)
+        (self.dir / "runs").write_text("")  # Their versions were asked for.
+        edges.build(self.dir, edges.Workload(3, edges.TRUE, 1), 1, made)
         runs = (self.dir / "runs").read_text().splitlines()
-        self.assertEqual(2 * ["upstream", "ours auto auto", "ours clone3 auto", "ours clone3 always"], runs)
+        ours = ["auto auto", "clone3 auto", "posix_spawn auto", "clone3 always"]
+        self.assertEqual(["upstream", *(f"ours {each}" for each in ours)], runs)
+
+    def test_missing_output_is_an_error(self) -> None:
+        self.ninja("ninja-upstream", "true")
+        made = ninjas.contestants(self.dir, others=False)
+        with self.assertRaisesRegex(measure.MeasureError, "made 0 of 3 files"):
+            edges.build(self.dir, edges.Workload(3, edges.TOUCH, 1), 1, made)
 
     def test_report_answers_for_both_sizes(self) -> None:
         walls = {edges.UPSTREAM: 1.8, edges.OURS: 0.9, edges.COLD: 1.2, edges.ALWAYS: 1.8}
         samples = {name: [measure.Sample(w, w, 0)] * 6 for name, w in walls.items()}
         commands = measure.Commands(3, 3)
-        text = edges.report(
-            [edges.Result(size, edges.TRUE, commands, samples) for size in (1000, 10000)], 0
-        )
-        for size in (" 1,000", "10,000"):
+        made = ninjas.contestants(self.dir, others=False)
+        results = [
+            edges.Result(edges.Workload(size, edges.TRUE, 2), commands, samples)
+            for size in (1000, 10000)
+        ]
+        text = edges.report(results, made, 0)
+        for size in ("1,000", "10,000"):
             self.assertIn(f"{size} edges of /bin/true: 2.00x less wall, 2.00x less CPU\n", text)
             self.assertIn(f"{size} edges of /bin/true: no difference shown in wall, no difference", text)
 
