@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import env
@@ -80,6 +81,27 @@ def parse_times(text: str) -> List[Line]:
         line = lines.setdefault(name, Line(name, int(size), int(words), {}))
         line.cost[step] = Cost(*map(float, times))
     return list(lines.values())
+
+
+def measure_times(program: Path, rounds: int) -> List[Line]:
+    """Of so many rounds, each of which has all lines and steps."""
+
+    def measured() -> List[str]:
+        return [output([str(program), "1", str(MILLISECONDS)]) for _ in range(rounds)]
+
+    runs = [parse_times(text) for text in record.kept("rounds", measured)]
+    merged = []
+    for lines in zip(*runs):
+        costs = {}
+        for step in STEPS:
+            values = sorted(line.cost[step].median for line in lines)
+            costs[step] = Cost(median(values), values[0], values[-1])
+        merged.append(lines[0]._replace(cost=costs))
+        samples = {
+            step: [{"plan": line.cost[step].median / 1000} for line in lines] for step in STEPS
+        }
+        record.add(TITLES.get(lines[0].name, lines[0].name), samples)
+    return merged
 
 
 def parse_count(profile: str) -> int:
@@ -205,7 +227,7 @@ def report(
     text += [
         "",
         "Not shown  lines that take the shell",
-        "Again      ./configure.py bench",
+        "Again      ./configure.py bench --only plan",
         "",
     ]
     return "\n".join(text)
@@ -218,7 +240,7 @@ def main() -> None:
     build_dir = args.build_dir
     program = build_dir / "bin" / "plan_bench"
     try:
-        lines = parse_times(output([str(program), str(args.rounds), str(MILLISECONDS)]))
+        lines = measure_times(program, args.rounds)
         instructions = count_all(program, lines, build_dir / "bench" / "plan")
     except (PlanError, OSError) as error:
         sys.exit(f"plan.py: error: {error}")

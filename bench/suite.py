@@ -49,6 +49,7 @@ class Bench(NamedTuple):
 BENCHES = [
     Bench("start", "how long a start holds the caller", "start.py", 0.1, 0.3, 0.5, 11, 21),
     Bench("plan", "what a plan costs", "plan.py", 0.5, 1, 1, 11, 21),
+    Bench("launch", "every way to start a child", "launch.py", 0.7, 6, 30, 6, 9),
     Bench("launch-tax", "the way to the entry point", "launch_tax.py", 0.2, 3.5, 6, 3, 6),
     Bench("edges", "launch-bound builds", "edges.py", 0.4, 14, 115, 6, 11),
     Bench("musl", "musl with clang", "demo.py", 1.2, 2.5, 6, 2, 6, True),
