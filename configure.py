@@ -318,7 +318,7 @@ def command_bench(args: argparse.Namespace) -> None:
     set_up("bench", build, args.ninja_source, steps)
     steps.next("musl's source")
     tarball = obtain(ROOT / "bench" / "REPOSITORIES", "musl", build)
-    for program in ("start_bench", "plan_bench", "launch_bench"):
+    for program in ("start_bench", "plan_bench", "launch_bench", "scale_bench"):
         compile_targets(build, build / "logs", program)
     steps.next("measuring")
     command = [sys.executable, str(ROOT / "bench" / "suite.py")]

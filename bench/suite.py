@@ -51,6 +51,7 @@ BENCHES = [
     Bench("plan", "what a plan costs", "plan.py", 0.5, 1, 1, 11, 21),
     Bench("launch", "every way to start a child", "launch.py", 0.7, 6, 30, 6, 9),
     Bench("launch-tax", "the way to the entry point", "launch_tax.py", 0.2, 3.5, 6, 3, 6),
+    Bench("scale", "threads and running jobs", "scale.py", 0.2, 2.5, 5, 5, 9),
     Bench("edges", "launch-bound builds", "edges.py", 0.4, 14, 115, 6, 11),
     Bench("musl", "musl with clang", "demo.py", 1.2, 2.5, 6, 2, 6, True),
     Bench("make", "make, with launcherd and without", "make.py", 0, 3, 8, 2, 6, True),
