@@ -55,6 +55,7 @@ BENCHES = [
     Bench("edges", "launch-bound builds", "edges.py", 0.4, 14, 115, 6, 11),
     Bench("musl", "musl with clang", "demo.py", 1.2, 2.5, 6, 2, 6, True),
     Bench("make", "make, with launcherd and without", "make.py", 0, 3, 8, 2, 6, True),
+    Bench("repositories", "builds of real projects", "repositories.py", 1.2, 11, 160, 2, 6),
     Bench("agent-tools", "tools of an agent", "agent_tools.py", 1, 12, 36, 2, 6),
     Bench("corpus", "commands of real projects", "corpus.py", 0, 0, 12, 0, 0),
     Bench("musl-gcc", "musl with gcc", "demo.py", 0, 0, 4, 2, 6, True, ["--compiler", "gcc"]),
