@@ -168,6 +168,8 @@ def main() -> None:
     draw = ["/usr/bin/python3", str(BENCH / "index.py"), "--results", str(results)]
     if subprocess.run(draw).returncode != 0:
         failed.append("index.html")
+    if mode != QUICK and subprocess.run([sys.executable, str(BENCH / "readme.py")]).returncode != 0:
+        failed.append("the table in README.md")
     if failed:
         sys.exit(f"suite.py: error: failed: {', '.join(failed)}")
 
