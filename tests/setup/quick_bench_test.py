@@ -39,14 +39,23 @@ def check(data: Any, schema: Any, where: str) -> None:
 
 
 class QuickBench(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        # They are no part of a build, and must not be forgotten by a change.
+        targets = ["start_bench", "plan_bench", "launch_bench", "scale_bench"]
+        command = ["cmake", "--build", BUILD, "-j2", "--target", *targets]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise AssertionError(done.stdout)
+
     schema = json.loads((ROOT / "bench" / "results" / "schema.json").read_text())
 
-    def run_bench(self, script: str) -> None:
+    def run_bench(self, script: str, *more: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             report = Path(scratch) / "report.md"
             command = [sys.executable, str(ROOT / "bench" / script), "--build-dir", BUILD]
             done = subprocess.run(
-                [*command, "--quick", "--rounds", "1", "--report", str(report)],
+                [*command, "--quick", "--rounds", "1", "--report", str(report), *more],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -64,6 +73,18 @@ class QuickBench(unittest.TestCase):
 
     def test_launch_tax(self) -> None:
         self.run_bench("launch_tax.py")
+
+    def test_launch(self) -> None:
+        self.run_bench("launch.py")
+
+    def test_scale(self) -> None:
+        self.run_bench("scale.py")
+
+    def test_start(self) -> None:
+        self.run_bench("start.py")
+
+    def test_repositories(self) -> None:
+        self.run_bench("repositories.py", "lua")
 
     def test_agent_tools(self) -> None:
         self.run_bench("agent_tools.py")
