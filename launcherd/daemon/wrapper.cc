@@ -89,7 +89,7 @@ std::string Makefiles() {
          " beside it; make runs as without launcherd");
     return "";
   }
-  if (file.find_first_of(" \t:#$%") != file.npos) {
+  if (file.find_first_of(" \t:#$%()") != file.npos) {
     Warn(file +
          ": make cannot read a name like that; make runs as without "
          "launcherd");

@@ -21,7 +21,6 @@ from typing import Dict, List, NamedTuple
 import sources
 
 LAUNCHERD = os.environ["LAUNCHERD"]
-SHELL = str(Path(os.environ["LAUNCHER_SH"]).resolve())
 JOBS = f"-j{len(os.sched_getaffinity(0))}"
 # They say when, or by which process.
 LOGS = ("config.log", "configure.log")
@@ -30,14 +29,13 @@ LOGS = ("config.log", "configure.log")
 class Build(NamedTuple):
     configure: List[str]
     make: List[str]
-    names_shell: bool = False  # The makefile does: it is set on the command line.
 
 
 BUILDS = {
     "lua": Build([], ["linux"]),
-    "zlib": Build(["./configure"], [], names_shell=True),
+    "zlib": Build(["./configure"], []),
     "redis": Build([], ["MALLOC=libc"]),
-    "sqlite": Build(["./configure"], ["sqlite3.c", "all"], names_shell=True),
+    "sqlite": Build(["./configure"], ["sqlite3.c", "all"]),
 }
 
 
@@ -79,12 +77,11 @@ def build(name: str, tarball: Path, area: Path, ours: bool) -> Dict[str, str]:
     tree = sources.unpack(tarball, area / name)
     before = products(tree)
     wrapper = [LAUNCHERD] if ours else []
-    shell = [f"SHELL={SHELL}"] if ours and what.names_shell else []
     if what.configure:
         run(wrapper + what.configure, tree)
     if ours:
         wrapper = [LAUNCHERD, "--stats"]
-    output = run([*wrapper, "make", JOBS, *shell, *what.make], tree)
+    output = run([*wrapper, "make", JOBS, *what.make], tree)
     made = {path: text for path, text in products(tree).items() if before.get(path) != text}
     told = [line for line in output.splitlines() if line.startswith("launcherd: ")]
     print("\n".join(told))

@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 from typing import Dict, List
 
-from support import ENVIRONMENT, LAUNCHERD, PROBE, Test, Told, warm_is_possible
+from support import ENVIRONMENT, LAUNCHER_SH, LAUNCHERD, PROBE, Test, Told, warm_is_possible
 
 MAKEFILES: Dict[str, Dict[str, str]] = {
     "statuses and deaths": {
@@ -59,6 +59,33 @@ a: ; @[[ x == x ]] && echo $$BASH
 b: SHELL := /bin/sh
 b: ; @echo $$BASH; $P argv b
 """,
+    },
+    "the default shell, by name": {
+        "Makefile": """
+SHELL = /bin/sh
+VPATH = sub
+export
+unexport SHELL
+all: a b c d; @$P env 2>&1
+a: ; @$P argv a; echo $$0 | sed 's,.*/,,'
+b: SHELL := /bin/bash
+b: ; @[[ x == x ]] && echo $$BASH
+c: made.mk ; @$P argv $(GPATH) $(V) $(origin SHELL)
+d: found ; @$P argv $<
+include made.mk
+made.mk: ; echo 'V := x' >$@
+""",
+        "sub/found": "",
+    },
+    "its GPATH": {
+        "Makefile": """
+SHELL := /bin/sh
+VPATH = sub
+GPATH = sub
+all: file ; @$P argv $(GPATH) $(wildcard file sub/file)
+file: Makefile ; @echo more >>$@
+""",
+        "sub/file": "old",
     },
     "shell on the command line": {
         "arguments": "SHELL=/bin/bash",
@@ -211,6 +238,26 @@ class Make(Test):
             with self.subTest(name):
                 # Which line comes last is not certain: -k.
                 self.expect_same(name, ["-j4", "-k"])
+
+    def test_shells_that_makefiles_name(self) -> None:
+        """What counts is how many lines have come to launcher-sh."""
+        for start, arguments, caught in (
+            ("", [], 2),
+            ("SHELL = /bin/sh", [], 2),
+            ("SHELL := /bin/sh", [], 2),
+            ("SH = /bin/sh\nSHELL = $(SH)", [], 0),
+            ("SHELL = /bin/bash", [], 0),
+            ("override SHELL = /bin/sh", [], 0),
+            ("all: SHELL = /bin/sh", [], 0),
+            ("SHELL = /bin/sh\nGPATH = x", [], 0),
+            ("", ["SHELL=/bin/sh"], 0),
+            ("SHELL = /bin/bash", [f"SHELL={LAUNCHER_SH}"], 2),
+        ):
+            with self.subTest(start, arguments=arguments):
+                files = {"Makefile": f"{start}\nall: ; @{PROBE} argv a\n\t@{PROBE} argv b 2>&1\n"}
+                plain = self.build([], files, arguments)
+                self.assertEqual(plain, self.build([LAUNCHERD, "--stats"], files, arguments))
+                self.assertEqual(self.told.lines, caught, self.told.all)
 
     def test_fifo_of_a_jobserver(self) -> None:
         """The style of make 4.4; the variable is what a sub-make would get."""
