@@ -7,6 +7,8 @@ usage: ./configure.py [command] [options]
   demo     build a real repository with upstream's ninja and with ours; compare
   test     build everything, run all tests, again under the sanitizers
   soak     200,000 warm launches, and each program of tests/warm 100 times
+  builds   real projects by make, with launcherd and without: the same files
+  fuzz     half an hour (--minutes=N) of libFuzzer on what launcherd reads
   bench    measure, for an hour; writes reports to bench/results
   kernel-test   build Linux with the series in kernel/, boot it, run its tests
   kernel-shell  the same kernel, with a prompt
@@ -19,10 +21,10 @@ usage: ./configure.py [command] [options]
   --resume --busy      bench: after an interruption; on a machine with other work
   --debug-kernel       kernel-test with KASAN, lockdep, kmemleak, UBSAN
   --soak --each-patch  kernel-test at length: kernel/README.md
-
-What is built from which files stands in CMakeLists.txt only. Everything may
-be run again at any time: what has been done already is not done twice.
 """
+
+# What is built from which files stands in CMakeLists.txt only. Everything may
+# be run again at any time: what has been done already is not done twice.
 
 import argparse
 import os
@@ -60,33 +62,34 @@ PACKAGES = [
     Package("libelf-dev", "reads relocations; to build a kernel", ""),
     Package("ca-certificates", "to verify the servers sources come from", ""),
     Package("libpython3.11-testsuite", "CPython's tests of subprocess, for the module", "test"),
-    Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test"),
+    Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test fuzz"),
     Package("googletest", "its source, a CMake project to build", "test bench"),
-    Package("busybox-static", "a shell to compare with; the guest's shell", "test kernel"),
+    Package("busybox-static", "a shell to compare with; the guest's shell", "test kernel fuzz"),
     Package("golang-go", "makes programs that tests start", "test soak"),
     Package("musl-tools", "makes programs that tests start", "test soak"),
     Package("ripgrep", "a program that tests start", "test soak bench"),
     Package("bsdutils", "script(1), gives a test a terminal", "test"),
     Package("procps", "pgrep(1), for a test of many processes", "test"),
-    Package("clang", "compiles the demo's repository", "demo bench"),
+    Package("clang", "compiles the demo's repository", "demo bench builds fuzz"),
+    Package("libclang-rt-dev", "libFuzzer, and sanitizers of clang", "fuzz"),
     Package("valgrind", "counts instructions", "bench"),
-    Package("linux-source-6.12", "the kernel that kernel/patches is for", "kernel bench"),
-    Package("flex", "to build a kernel", "kernel bench"),
-    Package("bc", "to build a kernel", "kernel bench"),
-    Package("perl", "to build a kernel", "kernel bench"),
+    Package("linux-source-6.12", "the kernel that kernel/patches is for", "kernel bench builds"),
+    Package("flex", "to build a kernel", "kernel bench builds"),
+    Package("bc", "to build a kernel", "kernel bench builds"),
+    Package("perl", "to build a kernel", "kernel bench builds"),
     Package("rsync", "to install the kernel's headers", "kernel"),
-    Package("xz-utils", "unpacks the kernel", "kernel bench"),
+    Package("xz-utils", "unpacks the kernel", "kernel bench builds"),
     Package("qemu-system-x86", "runs the guest", "kernel"),
     Package("ninja-build", "Ninja as the distribution has it", "bench"),
     Package("ccache", "whole builds with what it knows", "bench"),
     Package("linux-perf", "counts system calls", "bench"),
     Package("nodejs", "one of the ways to start a program", "bench"),
     Package("unicode-data", "makes RE2's sources", "bench"),
-    Package("tcl", "makes SQLite's sources", "bench"),
+    Package("tcl", "makes SQLite's sources", "bench builds"),
     Package("python3-matplotlib", "draws the page of the reports", "bench"),
     Package("meson", "writes manifests of the corpus", "bench"),
     Package("generate-ninja", "gn, writes manifests of the corpus", "bench"),
-    Package("bison", "a project of the corpus and a kernel want it", "bench kernel"),
+    Package("bison", "a project of the corpus and a kernel want it", "bench kernel builds"),
     Package("libexpat1-dev", "a project of the corpus looks for it", "bench"),
     Package("libffi-dev", "a project of the corpus looks for it", "bench"),
     Package("libgmock-dev", "a project of the corpus looks for it", "bench"),
@@ -361,6 +364,8 @@ def command_test(args: argparse.Namespace) -> None:
             lambda: cmake(where, log_dir, settings),
             lambda: compile_targets(where, log_dir, "launcher_tests"),
             lambda: compile_targets(where, log_dir, "shell_fuzz"),
+            lambda: compile_targets(where, log_dir, "protocol_fuzz"),
+            lambda: compile_targets(where, log_dir, "serve_fuzz"),
             lambda: ctest(where, False, "-L", "^launcher$"),
         )
     steps.next("all tests")
@@ -377,6 +382,37 @@ def command_soak(args: argparse.Namespace) -> None:
     set_up("test", args.build_dir, args.ninja_source, steps)
     steps.next("200,000 warm launches; programs cold and warm, 100 times each")
     measure("soak.py", args.build_dir, None, 0)
+
+
+def command_builds(args: argparse.Namespace) -> None:
+    build = args.build_dir
+    steps = Steps(5)
+    set_up("builds", build, args.ninja_source, steps)
+    steps.next("real builds by make, with launcherd and without")
+    environment = dict(os.environ)
+    environment["LAUNCHERD"] = str(build / "bin" / "launcherd")
+    environment["DOWNLOADS"] = str(build / "downloads")
+    command = [sys.executable, str(ROOT / "tests" / "launcherd" / "builds_test.py"), "all"]
+    command += ["--report", str(ROOT / "bench" / "results" / "builds.md")]
+    if subprocess.run(command, env=environment).returncode != 0:
+        raise Failed("the builds differ, or one has failed")
+
+
+def command_fuzz(args: argparse.Namespace) -> None:
+    build, log_dir = args.build_dir / "fuzz", args.build_dir / "logs"
+    steps = Steps(3)
+    steps.next("packages")
+    install(missing_packages("fuzz"), log_dir)
+    steps.next("building with clang")
+    settings = {"CMAKE_C_COMPILER": "clang", "CMAKE_CXX_COMPILER": "clang++"}
+    settings |= {"LAUNCHER_LIBFUZZER": "ON", "LAUNCHER_SANITIZE": SANITIZERS["asan"]}
+    cmake(build, log_dir, {**settings, "BUILD_TESTING": "ON"})
+    for target in ("protocol_fuzz", "serve_fuzz"):
+        compile_targets(build, log_dir, target)
+    steps.next(f"{args.minutes:g} minutes of libFuzzer")
+    more = ["--minutes", str(args.minutes), "--keep"]
+    more += ["--report", str(ROOT / "bench" / "results" / "protocol-fuzz.md")]
+    measure("fuzz.py", build, None, 0, *more)
 
 
 def kernel_lab(args: argparse.Namespace, *more: str) -> None:
@@ -420,6 +456,8 @@ COMMANDS = {
     "demo": command_demo,
     "test": command_test,
     "soak": command_soak,
+    "builds": command_builds,
+    "fuzz": command_fuzz,
     "bench": command_bench,
     "kernel-test": command_kernel_test,
     "kernel-shell": command_kernel_shell,
@@ -436,6 +474,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int)
     for option in ("--debug-kernel", "--soak", "--each-patch"):
         parser.add_argument(option, action="store_true")
+    parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--only")
     for option in ("--quick", "--full", "--resume", "--busy"):
         parser.add_argument(option, action="store_true")
