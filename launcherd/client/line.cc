@@ -75,7 +75,8 @@ const char* Environment(const char* name) {
   return nullptr;
 }
 
-bool Line::Read(const char* text, bool from_make) {
+bool Line::Read(char* text, bool from_make) {
+  text_ = text;
   return (from_make && ReadSimple(text)) || ReadPlan(text);
 }
 
@@ -105,58 +106,97 @@ bool Line::ReadPlan(const char* text) {
     return false;
   const size_t size = strlen(text);
   char* words = new char[size + 1];
-  std::vector<PlanToken> tokens(64);
+  tokens_.resize(64);
   CommandLine read;
-  while ((read = ReadCommandLine(text, size, Shell::kDash, words, tokens.data(),
-                                 tokens.size()))
+  while ((read = ReadCommandLine(text, size, Shell::kDash, words,
+                                 tokens_.data(), tokens_.size()))
              .verdict == CommandLine::Verdict::kNoRoom)
-    tokens.resize(4 * tokens.size());
+    tokens_.resize(4 * tokens_.size());
   if (read.verdict != CommandLine::Verdict::kPlan ||
       !environment_.Start(Shell::kDash, invocation.envp, {}).empty())
     return false;
-  tokens.resize(read.token_count);
-
-  program_ = {.in_shell = true};
-  assignments_.clear();
-  for (const PlanToken& token : tokens)
-    if (!StoreToken(token))
+  entries_ = invocation.envp;
+  tokens_.resize(read.token_count);
+  bool has_program = false;
+  for (const PlanToken& token : tokens_) {
+    has_program |= token.kind == Kind::kWord;
+    // A program may move the directory: then cd does what a shell that comes in
+    // later would not.
+    if (token.kind == Kind::kExec ||
+        (token.kind == Kind::kChangeDir && has_program) ||
+        (token.kind == Kind::kOpen && !MayBeOpenedAgain()))
       return false;
+  }
+  return FindNext();
+}
+
+bool Line::Next() {
+  // What has run is overwritten: from here on nothing may run it again. The
+  // newlines: a shell counts lines in its messages. The blank: a '-' in front
+  // would be an option.
+  const PlanToken& token = tokens_[next_];
+  char* rest = text_ + token.offset - 1;
+  *rest = ' ';
+  for (uint32_t i = 0; i < token.number; ++i)
+    *--rest = '\n';
+  char** last = invocation.argv;
+  while (last[1])
+    ++last;
+  *last = rest;
+  if (invocation.directory >= 0) {
+    environment_.ExportForShell(entries_, environment_.changed(),
+                                &shell_envp_);
+    invocation.envp = shell_envp_.data();
+    close(invocation.directory);
+    invocation.directory = -1;
+  }
+  return FindNext();
+}
+
+bool Line::FindNext() {
+  program_ = {.in_shell = true};
+  program_.place.in_list = next_ > 0;
+  assignments_.clear();
+  for (; HasNext() && program_.argv.empty(); ++next_) {
+    const PlanToken& token = tokens_[next_];
+    if (token.kind == Kind::kStatus && token.number != 0)
+      Exit(static_cast<int>(token.number));
+    if (token.kind == Kind::kChangeDir && !ChangeDir(token.text))
+      return false;
+    if (token.kind == Kind::kAnd)
+      program_.place.in_list = true;
+    else
+      StoreToken(token);
+  }
   if (program_.argv.empty())
     Exit(0);
+  for (; HasNext() && tokens_[next_].kind != Kind::kAnd; ++next_)
+    StoreToken(tokens_[next_]);
+  program_.place.is_last = !HasNext();
   program_.argv.push_back(nullptr);
-  const char* search_path = environment_.Value("PATH");
-  if (!FindProgram(search_path))
+  if (!FindProgram(environment_.Value("PATH")))
     return false;
   environment_.Export(assignments_, program_.place, program_.path,
                       &program_.envp);
   return true;
 }
 
-/// False: not a line of one program.
-bool Line::StoreToken(const PlanToken& token) {
-  if (token.kind != Kind::kStatus && token.kind != Kind::kChangeDir)
-    program_.place.in_list |= token.kind == Kind::kAnd;
+bool Line::ChangeDir(const char* dir) {
+  if (invocation.directory < 0)
+    invocation.directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  environment_.ChangeDir(dir);
+  return invocation.directory >= 0 &&
+         Raw(SYS_chdir, Arg(environment_.dir())) == 0;
+}
+
+void Line::StoreToken(const PlanToken& token) {
   switch (token.kind) {
-    case Kind::kAnd:
-      return program_.argv.empty();
-    case Kind::kStatus:
-      // Behind a program it would be the status of the line.
-      if (!program_.argv.empty())
-        return false;
-      if (token.number != 0)
-        Exit(static_cast<int>(token.number));
-      return true;
-    case Kind::kChangeDir:
-      environment_.ChangeDir(token.text);
-      program_.steps.push_back(
-          {.kind = ChildStep::Kind::kChdir, .path = environment_.dir()});
-      return true;
     case Kind::kAssignment:
       assignments_.push_back(token.text);
-      return true;
+      break;
     case Kind::kWord:
       program_.argv.push_back(const_cast<char*>(token.text));
-      return true;
+      break;
     case Kind::kOpen:
       program_.place.redirected = true;
       program_.steps.push_back({.kind = ChildStep::Kind::kOpen,
@@ -165,17 +205,16 @@ bool Line::StoreToken(const PlanToken& token) {
                                 .flags = token.flags,
                                 .mode = 0666,
                                 .path = token.text});
-      return MayBeOpenedAgain();
+      break;
     case Kind::kDup:
       program_.place.redirected = true;
       program_.steps.push_back({.kind = ChildStep::Kind::kDup2,
                                 .fd = static_cast<int>(token.number),
                                 .newfd = token.fd});
-      return true;
-    case Kind::kExec:
-      return false;
+      break;
+    default:
+      break;
   }
-  return false;
 }
 
 /// As execvp(3) and the shells agree on it: entries that are absolute, and no
@@ -188,6 +227,12 @@ bool Line::FindProgram(const char* search_path) {
   }
   if (!search_path || !*name)
     return false;
+  for (const auto& [known, path] : found_) {
+    if (strcmp(known, name) == 0) {
+      program_.path = path;
+      return true;
+    }
+  }
   for (const char* entry = search_path;;) {
     const char* end = strchrnul(entry, ':');
     if (*entry != '/' || end[-1] == '/' ||
@@ -196,10 +241,13 @@ bool Line::FindProgram(const char* search_path) {
     program_.path.assign(entry, static_cast<size_t>(end - entry));
     program_.path.append("/").append(name);
     struct stat file;
-    if (stat(program_.path.c_str(), &file) == 0)
+    if (stat(program_.path.c_str(), &file) == 0) {
+      if (HasNext())
+        found_.emplace_back(name, program_.path);
       return S_ISREG(file.st_mode) &&
              Raw(SYS_faccessat2, AT_FDCWD, Arg(program_.path.c_str()), X_OK,
                  AT_EACCESS) == 0;
+    }
     if ((errno != ENOENT && errno != ENOTDIR) || !*end)
       return false;
     entry = end + 1;

@@ -1,5 +1,5 @@
-// From a command line to one program, if it is one: as make would start it by
-// itself, or as dash would.
+// From a command line to its programs, if nothing else is in it: to one, as make
+// would start it by itself; or to one after the other, as dash would.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -7,6 +7,7 @@
 #define LAUNCHER_CLIENT_LINE_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "child_setup.h"
@@ -15,7 +16,7 @@
 
 namespace launcher {
 
-/// One program and what is done before it. Nothing has been done yet.
+/// One program and what is done before it.
 struct Program {
   /// False: make would have started it itself, and it is this process that
   /// becomes the program. True: dash would stay its parent.
@@ -24,29 +25,48 @@ struct Program {
   std::string path;
   std::vector<char*> argv;  ///< With a null at the end, as envp.
   std::vector<char*> envp;
-  std::vector<ChildStep> steps;  ///< cd and redirections: kChdir, kOpen, kDup2.
+  std::vector<ChildStep> steps;  ///< Redirections: kOpen, kDup2.
   sys::KernelSigset mask = 0;
   CommandPlace place;
 };
 
+/// Goes over a line. What dash does in its own process, such as cd, this one
+/// does too; `invocation` is meanwhile what a shell would have to be given to
+/// go on from before the current program.
 class Line {
  public:
-  /// `text` is the line, borrowed. `from_make`: make has sent it, with flags
-  /// that let it start simple lines by itself. False: the shell is to run it.
-  /// A line that runs no program (`true`, `exit 1`) ends this process.
-  bool Read(const char* text, bool from_make);
+  /// `text` is the line, the last argument of `invocation`; it is written to.
+  /// `from_make`: make has sent it, with flags that let it start simple lines
+  /// by itself. Goes on to the first program. False: the shell is to run it.
+  /// Where there is none (`true`, `exit 1`) this process ends.
+  bool Read(char* text, bool from_make);
 
-  Program& program() { return program_; }
+  const Program& program() const { return program_; }
+
+  /// Whether there is more to do once the current program has ended with 0.
+  bool HasNext() const { return next_ < tokens_.size(); }
+
+  /// Goes on behind it, as Read().
+  bool Next();
 
  private:
   bool ReadSimple(const char* text);
   bool ReadPlan(const char* text);
-  bool StoreToken(const PlanToken& token);
+  bool FindNext();
+  bool ChangeDir(const char* dir);
+  void StoreToken(const PlanToken& token);
   bool FindProgram(const char* search_path);
 
+  char* text_ = nullptr;
+  char** entries_ = nullptr;  ///< The environment as it came.
+  std::vector<PlanToken> tokens_;  ///< None of a simple line.
+  size_t next_ = 0;
   Program program_;
   ShellEnvironment environment_;
   std::vector<const char*> assignments_;
+  std::vector<char*> shell_envp_;
+  /// A shell remembers where it has found a program.
+  std::vector<std::pair<const char*, std::string>> found_;
 };
 
 /// The value of a variable of the invocation, or null.

@@ -1,6 +1,6 @@
 // launcher-sh: stands in for /bin/sh where make looks for its SHELL. A line of
 // one program is that program, started by launcherd if that can do it faster;
-// all the rest is the shell's.
+// programs joined by && are so one after the other; all the rest is the shell's.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -27,7 +27,7 @@ using sys::Arg;
 using sys::Raw;
 
 struct Arguments {
-  const char* line = nullptr;
+  char* line = nullptr;
   bool as_make_does = false;  ///< -c or -ec, in one word.
 };
 
@@ -99,6 +99,8 @@ bool ParentIsMake() {
   line.append(" $$; exit $((128 + ").append(digits).append("))'");
   if (program.place.redirected)
     line += " >/dev/null";
+  if (!program.place.is_last)
+    line += " && :";
   // Its message goes where the standard error of the line went.
   size_t failed;
   for (ChildStep step : program.steps) {
@@ -113,10 +115,10 @@ bool ParentIsMake() {
   Exit(128 + signal);
 }
 
-/// Runs it as a child, as dash does.
-[[noreturn]] void RunAsShell(const Program& program) {
+/// Runs it as a child, as dash does. Returns its exit status.
+int RunAsShell(const Program& program) {
   alignas(16) static char stack[16 * 1024];
-  static ChildLaunch launch;
+  ChildLaunch launch;
   launch.plan = {.steps = program.steps.data(),
                  .step_count = program.steps.size(),
                  .path = program.path.c_str(),
@@ -138,8 +140,30 @@ bool ParentIsMake() {
   if (launch.report.error != 0)
     RunRealShell();  // Which says what is wrong.
   if (info.si_code == CLD_EXITED)
-    Exit(info.si_status);
+    return info.si_status;
   DieAsShell(program, info.si_status);
+}
+
+/// Returns the exit status of the program; ends as it does in all other cases.
+int Run(const Program& program) {
+  JobEnd end = RunByServer(program);
+  switch (end.how) {
+    case JobEnd::How::kNotRun:
+      if (!program.in_shell)
+        RunInPlace(program);
+      return RunAsShell(program);
+    case JobEnd::How::kExited:
+      return end.code;
+    case JobEnd::How::kSignaled:
+      program.in_shell ? DieAsShell(program, end.code) : DieOf(end.code);
+    case JobEnd::How::kUnknown:
+      break;
+  }
+  const char* const texts[] = {
+      "launcher-sh: launcherd has ended, and how '", program.argv[0],
+      "' has ended cannot be known; this line counts as failed\n", nullptr};
+  Complain(texts);
+  Exit(125);
 }
 
 }  // namespace
@@ -154,23 +178,15 @@ bool ParentIsMake() {
     TellOfShell();
     RunRealShell();
   }
-  const Program& program = line.program();
-  JobEnd end = RunByServer(program);
-  switch (end.how) {
-    case JobEnd::How::kNotRun:
-      program.in_shell ? RunAsShell(program) : RunInPlace(program);
-    case JobEnd::How::kExited:
-      Exit(end.code);
-    case JobEnd::How::kSignaled:
-      program.in_shell ? DieAsShell(program, end.code) : DieOf(end.code);
-    case JobEnd::How::kUnknown:
-      break;
+  for (;;) {
+    const int status = Run(line.program());
+    if (status != 0 || !line.HasNext())
+      Exit(status);
+    if (!line.Next()) {
+      TellOfShell();
+      RunRealShell();
+    }
   }
-  const char* const texts[] = {
-      "launcher-sh: launcherd has ended, and how '", program.argv[0],
-      "' has ended cannot be known; this line counts as failed\n", nullptr};
-  Complain(texts);
-  Exit(125);
 }
 
 }  // namespace launcher

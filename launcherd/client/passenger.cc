@@ -172,8 +172,6 @@ bool WriteHello(const Server& server, const Program& program,
   for (int fd : descriptors)
     writer.Add(&fd, sizeof(fd));
   for (const ChildStep& step : program.steps) {
-    if (step.kind == ChildStep::Kind::kChdir)
-      continue;  // The directory is sent.
     ProtocolStep sent = {.newfd = step.newfd, .fd = step.fd};
     if (step.kind == ChildStep::Kind::kOpen)
       sent = {.newfd = step.newfd, .fd = -1, .flags = step.flags};
@@ -189,15 +187,6 @@ bool WriteHello(const Server& server, const Program& program,
   *message = std::move(writer.bytes());
   memcpy(message->data(), &hello, sizeof(hello));
   return message->size() <= kMostMessage && hello.steps <= kMostSteps;
-}
-
-int OpenDirectory(const Program& program) {
-  const char* path = ".";
-  for (const ChildStep& step : program.steps)
-    if (step.kind == ChildStep::Kind::kChdir)
-      path = step.path;  // Absolute.
-  return static_cast<int>(Raw(SYS_openat, AT_FDCWD, Arg(path),
-                              O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
 }
 
 /// `first` and `others` go with it.
@@ -248,13 +237,17 @@ bool Receive(int socket, Answer* answer, int* descriptor) {
   return true;
 }
 
-/// Hands on what was sent to this process alone.
-void Forward(int signals, int pidfd) {
+/// Hands on what was sent to this process alone. Returns the last of what has
+/// come, or `seen`.
+int Forward(int signals, int pidfd, int seen) {
   signalfd_siginfo info;
   while (Raw(SYS_read, signals, Arg(&info), sizeof(info)) ==
-         static_cast<long>(sizeof(info)))
+         static_cast<long>(sizeof(info))) {
+    seen = static_cast<int>(info.ssi_signo);
     if (info.ssi_code != SI_KERNEL)
-      sys::PidfdSendSignal(pidfd, static_cast<int>(info.ssi_signo));
+      sys::PidfdSendSignal(pidfd, seen);
+  }
+  return seen;
 }
 
 /// The server is gone, the job goes on.
@@ -267,7 +260,8 @@ JobEnd AwaitOrphan(int pidfd) {
   return {JobEnd::How::kUnknown};
 }
 
-JobEnd AwaitJob(int socket, int signals) {
+/// `seen`: a signal that this process has got meanwhile.
+JobEnd AwaitJob(int socket, int signals, int* seen) {
   bool launching = false;
   int pidfd = -1;
   for (;;) {
@@ -276,7 +270,7 @@ JobEnd AwaitJob(int socket, int signals) {
     if (Raw(SYS_poll, Arg(table), pidfd >= 0 ? 2 : 1, -1) <= 0)
       continue;
     if (pidfd >= 0 && table[1].revents)
-      Forward(signals, pidfd);
+      *seen = Forward(signals, pidfd, *seen);
     if (!table[0].revents)
       continue;
     Answer answer;
@@ -313,7 +307,9 @@ JobEnd RunByServer(const Program& program) {
   int socket = Connect(server);
   if (socket < 0)
     return {};
-  int directory = OpenDirectory(program);
+  int directory =
+      static_cast<int>(Raw(SYS_openat, AT_FDCWD, Arg("."),
+                           O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
 
   sys::KernelSigset forwarded = ForwardedSet(), mask = 0;
   Raw(SYS_rt_sigprocmask, SIG_BLOCK, Arg(&forwarded), Arg(&mask), sizeof(mask));
@@ -321,15 +317,19 @@ JobEnd RunByServer(const Program& program) {
       static_cast<int>(Raw(SYS_signalfd4, -1, Arg(&forwarded),
                            sizeof(forwarded), SFD_CLOEXEC | SFD_NONBLOCK));
   JobEnd end;
+  int seen = 0;
   if (directory >= 0 && signals >= 0 &&
       Send(socket, &message, directory, descriptors))
-    end = AwaitJob(socket, signals);
-  if (end.how == JobEnd::How::kNotRun) {
-    // What has come in the meantime is for the program, or for the shell.
+    end = AwaitJob(socket, signals, &seen);
+  if (end.how == JobEnd::How::kNotRun || !program.place.is_last) {
+    // What has come in the meantime is for the program, or for the shell: which
+    // would have got it itself, had it had more to do.
     for (int fd : {socket, directory, signals})
       if (fd >= 0)
         Raw(SYS_close, fd);
     sys::SetSignalMask(mask);
+    if (seen != 0)
+      Raw(SYS_kill, Raw(SYS_getpid), seen);
   }
   return end;
 }

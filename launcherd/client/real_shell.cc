@@ -32,6 +32,8 @@ void RunRealShell() {
   char* fallback[] = {name, nullptr};
   char** argv = invocation.argv[0] ? invocation.argv : fallback;
   argv[0] = name;
+  if (invocation.directory >= 0)
+    Raw(SYS_fchdir, invocation.directory);
   Raw(SYS_execve, Arg(name), Arg(argv), Arg(invocation.envp));
   const char* const texts[] = {"launcher-sh: /bin/sh cannot be executed\n",
                                nullptr};

@@ -1,5 +1,5 @@
 // The way out that is always right: /bin/sh takes this process over, with the
-// arguments and the environment that it was started with.
+// arguments and the environment that it was started with, or goes on with the rest.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -8,14 +8,17 @@
 
 namespace launcher {
 
-/// What this process was started with; set by its entry point.
+/// What this process was started with, set by its entry point; and later what
+/// the rest of its line would be started with.
 struct Invocation {
   char** argv = nullptr;
   char** envp = nullptr;
+  int directory = -1;  ///< Where, if not here.
 };
 extern Invocation invocation;
 
-/// argv[0] becomes "/bin/sh", the rest stays. If there is no shell: exit 127.
+/// argv[0] becomes "/bin/sh", the rest is the invocation's. If there is no shell:
+/// exit 127.
 [[noreturn]] void RunRealShell();
 
 [[noreturn]] void Exit(int status);

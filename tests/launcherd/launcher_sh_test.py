@@ -45,6 +45,33 @@ LINES = [
     f"{PROBE} write 2 words raise 6 2>err",
     f"exec {PROBE} argv x",
     f"{PROBE} argv a && {PROBE} argv b",
+    f"{PROBE} env cwd sig && cd sub && {PROBE} env cwd sig && cd .. && {PROBE} env cwd sig",
+    f"A=b {PROBE} env >out && C=d {PROBE} env >>out 2>&1",
+    f"cd sub && {PROBE} cwd && cd nowhere && {PROBE} cwd",
+    f"cd sub && {PROBE} env && cd .. && nonexistent && {PROBE} env",
+    f"{PROBE} argv a \\\n && \n {PROBE} argv b && \n\n nonexistent",
+    f"{PROBE} argv a && cd sub \\\n && ./nonexistent && \n {PROBE} argv b",
+    f"{PROBE} argv a && {PROBE} exit 3 && {PROBE} argv b",
+    f"{PROBE} argv a && {PROBE} raise 9 && {PROBE} argv b",
+    f"{PROBE} raise 15 2>err && {PROBE} argv b",
+    f"{PROBE} argv a && {PROBE} raise 11",
+    f"{PROBE} argv a && {PROBE} raise 2 && true",
+    f"{PROBE} argv a && {PROBE} raise 13 >out && true",
+    f"{PROBE} argv a && exit 5",
+    f"{PROBE} argv a && true",
+    f"{PROBE} argv a && false && {PROBE} argv b",
+    f"{PROBE} argv a && cd sub && {PROBE} cwd <nowhere",
+    f"{PROBE} argv a && cd sub",
+    f"{PROBE} argv a && cd nowhere",
+    f"{PROBE} argv a && exec {PROBE} argv b",
+    f"{PROBE} argv a && {PROBE} argv $HOME",
+    "mv sub sub2 && mv sub2 sub && ls sub",
+    f"cd sub && mv ../sub ../sub2 && {PROBE} cwd env && mv ../sub2 ../sub && {PROBE} cwd env",
+    f"cd sub && mv ../sub ../sub2 && cd . && {PROBE} cwd env",
+    "cp script made && ./made a && rm made",
+    "cd nowhere",
+    "cd sub",
+    "cd nowhere && true",
     f"{PROBE} argv a; exit 4",
     "nonexistent a b",
     "./script a",
@@ -68,6 +95,8 @@ class Shell(Test):
     def result(self, shell: str, arguments: List[str], environment: dict) -> Tuple:
         for name in ("out", "err"):
             (self.area / name).unlink(missing_ok=True)
+        if (self.area / "sub2").exists():
+            (self.area / "sub2").rename(self.area / "sub")
         done = subprocess.run(
             ["/bin/sh", *arguments],  # As it names itself in messages.
             executable=shell,
@@ -121,16 +150,22 @@ class Shell(Test):
         dice = random.Random(20240917)
         words = ["a", "'b c'", '"d"', "e\\ f", "''", "g=h", "~x", "1", "--", "$S", "x*", "#k"]
         tails = [">out", "2>err", ">>out", "</dev/null", "2>&1", ">&2", "1>out 2>&1", "<sub"]
-        for _ in range(300):
-            line = dice.choice(["", "", "", "cd sub && ", "true && ", "A=1 ", "B= ", " \\\n", "cd . &&"])
-            line += dice.choice([PROBE, PROBE, "/bin/echo", "printf", "nonexistent"])
-            line += dice.choice([" argv", " env argv", " cwd argv", " sig argv"])
-            for _ in range(dice.randrange(4)):
-                line += dice.choice([" ", "  ", "\t"]) + dice.choice(words)
-            for _ in range(dice.randrange(3)):
-                line += dice.choice([" ", ""]) + dice.choice(tails)
-            line += dice.choice(["", "", "", " && true", " ;", " ", " &&" + PROBE + " cwd"])
-            self.expect_same(["-c", line])
+        starts = ["", "", "", "cd sub && ", "true && ", "A=1 ", "B= ", " \\\n", "cd . &&"]
+        ends = ["", "", "", " && true", " ;", " ", " &&" + PROBE + " cwd", " && cd ..", " && exit 4"]
+        programs = [PROBE, PROBE, PROBE, "/bin/echo", "printf", "nonexistent", "exit 3 raise 9"]
+        for _ in range(500):
+            commands = []
+            for _ in range(dice.choice([1, 1, 2, 3])):
+                command = dice.choice(starts) + dice.choice(programs)
+                command = command.replace("exit", PROBE + " " + dice.choice(["exit", ""]))
+                command += dice.choice([" argv", " env argv", " cwd argv", " sig argv"])
+                for _ in range(dice.randrange(4)):
+                    command += dice.choice([" ", "  ", "\t"]) + dice.choice(words)
+                for _ in range(dice.randrange(3)):
+                    command += dice.choice([" ", ""]) + dice.choice(tails)
+                commands.append(command)
+            line = dice.choice([" && ", "&&", " &&\n", " \\\n &&"]).join(commands)
+            self.expect_same(["-c", line + dice.choice(ends)])
 
     def test_environments(self) -> None:
         for change in (
@@ -225,7 +260,7 @@ class Shell(Test):
         for number, line in enumerate(LINES):
             (self.area / "lines" / str(number)).write_text(line)
             script += (
-                f'rm -f out err; "$SH" -c "$(cat lines/{number})" >o.{number} 2>e.{number}; '
+                f'rm -f out err; ! test -d sub2 || mv sub2 sub; "$SH" -c "$(cat lines/{number})" >o.{number} 2>e.{number}; '
                 f"echo $? >s.{number}; cat out err >f.{number} 2>/dev/null\n"
             )
 

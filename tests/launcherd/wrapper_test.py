@@ -199,6 +199,25 @@ class Signals(Test):
             # As dash has it: its own status says that the job was killed.
             self.assertEqual(process.wait(HANG), 128 + number)
 
+    def test_a_signal_ends_the_line_behind_the_job(self) -> None:
+        """As it ends a shell that has more to do, whatever the job does with it."""
+        if not WARM:
+            self.skipTest("nothing can be parked here")
+        for trap, status, rest in (
+            ("", -signal.SIGTERM, b""),
+            ("trap '' TERM;", 0, f"{PROBE}\nend\n".encode()),
+        ):
+            line = f"{PROBE} ignore 15 pid 1 wait 0 && {PROBE} argv end"
+            process = self.start("sh", "-c", f'{trap} exec "$S" -c "{line}"')
+            job = int(process.stdout.readline())
+            client = children(process.pid)
+            self.assertIn(job, client)
+            client = [c for c in client if c != job and b"\0-c\0" in Path(f"/proc/{c}/cmdline").read_bytes()]
+            os.kill(client[0], signal.SIGTERM)
+            process.stdin.close()
+            self.assertEqual(process.stdout.read(), rest)
+            self.assertEqual(process.wait(HANG), status)
+
     def test_the_job_dies_with_its_client(self) -> None:
         if not WARM:
             self.skipTest("nothing can be parked here")
