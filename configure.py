@@ -87,7 +87,7 @@ PACKAGES = [
     Package("unicode-data", "makes RE2's sources", "bench"),
     Package("tcl", "makes SQLite's sources", "bench builds"),
     Package("python3-matplotlib", "draws the page of the reports", "bench"),
-    Package("meson", "writes manifests of the corpus", "bench"),
+    Package("meson", "a build tool to test with; manifests of the corpus", "test bench"),
     Package("generate-ninja", "gn, writes manifests of the corpus", "bench"),
     Package("bison", "a project of the corpus and a kernel want it", "bench kernel builds"),
     Package("libexpat1-dev", "a project of the corpus looks for it", "bench"),

@@ -64,17 +64,6 @@ sys::KernelSigset CurrentMask() {
 
 }  // namespace
 
-const char* Environment(const char* name) {
-  for (char** entry = invocation.envp; *entry; ++entry) {
-    size_t same = 0;
-    while (name[same] && (*entry)[same] == name[same])
-      ++same;
-    if (!name[same] && (*entry)[same] == '=')
-      return *entry + same + 1;
-  }
-  return nullptr;
-}
-
 bool Line::Read(char* text, bool from_make) {
   text_ = text;
   return (from_make && ReadSimple(text)) || ReadPlan(text);

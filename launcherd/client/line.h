@@ -69,9 +69,6 @@ class Line {
   std::vector<std::pair<const char*, std::string>> found_;
 };
 
-/// The value of a variable of the invocation, or null.
-const char* Environment(const char* name);
-
 }  // namespace launcher
 
 #endif  // LAUNCHER_CLIENT_LINE_H_

@@ -8,12 +8,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <string_view>
 
+#include "ending.h"
 #include "line.h"
 #include "passenger.h"
 #include "real_shell.h"
@@ -70,22 +70,6 @@ bool ParentIsMake() {
   Raw(SYS_execve, Arg(program.path.c_str()), Arg(program.argv.data()),
       Arg(program.envp.data()));
   RunRealShell();
-}
-
-/// Dies of `signal`, as the program did that it stands for.
-[[noreturn]] void DieOf(int signal) {
-  const rlimit no_core = {};
-  Raw(SYS_prlimit64, 0, RLIMIT_CORE, Arg(&no_core), 0);
-  struct {
-    void (*handler)(int) = nullptr;
-    unsigned long flags = 0;
-    void (*restorer)() = nullptr;
-    sys::KernelSigset mask = 0;
-  } action;
-  Raw(SYS_rt_sigaction, signal, Arg(&action), 0, sizeof(action.mask));
-  sys::SetSignalMask(0);
-  Raw(SYS_kill, Raw(SYS_getpid), signal);
-  Exit(128 + signal);
 }
 
 /// Ends as dash does when a signal has killed the program of the line. What it
@@ -159,16 +143,12 @@ int Run(const Program& program) {
     case JobEnd::How::kUnknown:
       break;
   }
-  const char* const texts[] = {
-      "launcher-sh: launcherd has ended, and how '", program.argv[0],
-      "' has ended cannot be known; this line counts as failed\n", nullptr};
-  Complain(texts);
-  Exit(125);
+  EndUnknown("launcher-sh", program.argv[0], "this line");
 }
 
 }  // namespace
 
-[[noreturn]] void Main(char** argv, char** envp) {
+void Main(char** argv, char** envp) {
   invocation = {argv, envp};
   Arguments arguments;
   const char* use = Environment("LAUNCHER_SHELL");
@@ -190,18 +170,3 @@ int Run(const Program& program) {
 }
 
 }  // namespace launcher
-
-/// What the kernel has put on the stack: argc, argv, null, envp, null.
-extern "C" [[noreturn]] void StartMain(long* stack) {
-  char** argv = reinterpret_cast<char**>(stack + 1);
-  launcher::Main(argv, argv + stack[0] + 1);
-}
-
-__asm__(
-    ".globl _start\n"
-    "_start:\n\t"
-    "xor %ebp, %ebp\n\t"
-    "mov %rsp, %rdi\n\t"
-    "and $-16, %rsp\n\t"
-    "call StartMain\n\t"
-    "hlt\n");

@@ -13,6 +13,17 @@ using sys::Raw;
 
 Invocation invocation;
 
+const char* Environment(const char* name) {
+  for (char** entry = invocation.envp; *entry; ++entry) {
+    size_t same = 0;
+    while (name[same] && (*entry)[same] == name[same])
+      ++same;
+    if (!name[same] && (*entry)[same] == '=')
+      return *entry + same + 1;
+  }
+  return nullptr;
+}
+
 void Exit(int status) {
   for (;;)
     Raw(SYS_exit_group, status);

@@ -17,6 +17,12 @@ struct Invocation {
 };
 extern Invocation invocation;
 
+/// What the program does. Called by its entry point.
+[[noreturn]] void Main(char** argv, char** envp);
+
+/// The value of a variable of the invocation, or null.
+const char* Environment(const char* name);
+
 /// argv[0] becomes "/bin/sh", the rest is the invocation's. If there is no shell:
 /// exit 127.
 [[noreturn]] void RunRealShell();

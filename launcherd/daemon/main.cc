@@ -23,15 +23,23 @@ bool IsSubcommand(const CLI::App& app, const std::string& word) {
   return false;
 }
 
-/// `launcherd [--stats] [--] COMMAND [ARG...]`: not for the parser of options,
-/// because all of COMMAND is its own. Null: something else.
-char** FindCommand(const CLI::App& app, char** argv, bool* stats) {
+/// `launcherd [--stats] [--tools] [--] COMMAND [ARG...]`: not for the parser of
+/// options, because all of COMMAND is its own. Null: something else.
+char** FindCommand(const CLI::App& app, char** argv,
+                   launcherd::WrapOptions* options) {
   char** at = argv + (argv[0] != nullptr);
-  for (; *at && strcmp(*at, "--stats") == 0; ++at)
-    *stats = true;
+  for (; *at; ++at) {
+    if (strcmp(*at, "--stats") == 0)
+      options->stats = true;
+    else if (strcmp(*at, "--tools") == 0)
+      options->tools = true;
+    else
+      break;
+  }
   if (*at && strcmp(*at, "--") == 0)
     return at[1] ? at + 1 : nullptr;
-  if (!*at || **at == '-' || (!*stats && IsSubcommand(app, *at)))
+  if (!*at || **at == '-' ||
+      (!options->stats && !options->tools && IsSubcommand(app, *at)))
     return nullptr;
   return at;
 }
@@ -44,11 +52,11 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", LAUNCHERD_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "launcherd [--stats] [--] COMMAND [ARG...]\n"
+      "launcherd [--stats] [--tools] [--] COMMAND [ARG...]\n"
       "COMMAND is a build tool, such as make -j8. It runs as without "
       "launcherd, but\nprograms that it starts often are started from warm "
-      "templates. --stats: tells\nafterwards what was started how. See "
-      "launcherd(1).");
+      "templates. --stats: tells\nafterwards what was started how. --tools: for "
+      "other tools than make. See\nlauncherd(1).");
 
   int runs = 20;
   CLI::App* inspect = app.add_subcommand(
@@ -75,9 +83,9 @@ int main(int argc, char** argv) {
       "serve", "Runs programs for a runtime: JSON-RPC on stdin and stdout.");
   launcherd::AddServeOptions(serve, &serve_options);
 
-  bool stats = false;
-  if (char** command = FindCommand(app, argv, &stats))
-    return launcherd::Wrap(command, stats);
+  launcherd::WrapOptions wrap;
+  if (char** command = FindCommand(app, argv, &wrap))
+    return launcherd::Wrap(command, wrap);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -66,15 +66,20 @@ void CatchSignals() {
 // ---------------------------------------------------------------------------
 // What the build is given
 
-/// The directory of our makefile and shell, with a slash at the end.
-std::string FilesDirectory() {
+/// Where this program is, with a slash at the end.
+std::string OwnDirectory() {
   char path[PATH_MAX];
   ssize_t size = readlink("/proc/self/exe", path, sizeof(path));
   if (size <= 0 || size == ssize_t{sizeof(path)})
     return "";
   std::string directory(path, static_cast<size_t>(size));
   directory.resize(directory.rfind('/') + 1);
-  directory += LAUNCHERD_LIBEXEC;
+  return directory;
+}
+
+/// The directory of our makefile and shell, with a slash at the end.
+std::string FilesDirectory() {
+  const std::string directory = OwnDirectory() + LAUNCHERD_LIBEXEC;
   char real[PATH_MAX];
   return realpath(directory.c_str(), real) ? std::string(real) + "/" : "";
 }
@@ -103,6 +108,22 @@ std::string Makefiles() {
   return file + " " + old;
 }
 
+/// Variables of other tools, with what is ours for them to start.
+std::vector<std::pair<const char*, std::string>> ToolVariables() {
+  const std::string run = OwnDirectory() + "launcher-run";
+  const std::string shell = FilesDirectory() + "sh";
+  std::vector<std::pair<const char*, std::string>> variables = {
+      {"CMAKE_C_COMPILER_LAUNCHER", run},
+      {"CMAKE_CXX_COMPILER_LAUNCHER", run},
+      {"RUSTC_WRAPPER", run},
+      {"npm_config_script_shell", shell}};
+  // Whoever has set one of them knows better.
+  std::erase_if(variables, [](const auto& variable) {
+    return getenv(variable.first) || access(variable.second.c_str(), X_OK) != 0;
+  });
+  return variables;
+}
+
 /// Executables that the build may make anew are not parked: nobody could write
 /// to them.
 bool MayPark(const std::string& path, const std::string& directory,
@@ -116,8 +137,8 @@ bool MayPark(const std::string& path, const std::string& directory,
 
 class Wrapper {
  public:
-  Wrapper(std::unique_ptr<Launcher> launcher, bool stats)
-      : launcher_(std::move(launcher)), stats_(stats) {}
+  Wrapper(std::unique_ptr<Launcher> launcher, const WrapOptions& options)
+      : launcher_(std::move(launcher)), options_(options) {}
 
   int Run(char** argv);
 
@@ -129,7 +150,7 @@ class Wrapper {
   void PrintStatistics() const;
 
   std::unique_ptr<Launcher> launcher_;
-  bool stats_;
+  WrapOptions options_;
   std::optional<Server> server_;
   launcher::ChildId build_{};
   launcher::Fd pidfd_;
@@ -152,13 +173,18 @@ Result<void> Wrapper::StartBuild(char** argv) {
   std::string name, makefiles;
   std::vector<launcher::EnvChange> changes;
   if (server_) {
-    name = server_->endpoint().Name() + (stats_ ? ":stats" : "");
+    name = server_->endpoint().Name() + (options_.stats ? ":stats" : "");
     makefiles = Makefiles();
   }
   changes.push_back(
       {launcher::kServerVariable, name.empty() ? nullptr : name.c_str()});
   if (!makefiles.empty())
     changes.push_back({"MAKEFILES", makefiles.c_str()});
+  std::vector<std::pair<const char*, std::string>> tools;
+  if (server_ && options_.tools)
+    tools = ToolVariables();
+  for (const auto& [variable, value] : tools)
+    changes.push_back({variable, value.c_str()});
 
   Command command;
   command.argv = words;
@@ -267,7 +293,7 @@ int Wrapper::Run(char** argv) {
     Warn(error.ToString() + "; nothing has been run");
     return error.code == ENOENT ? 127 : 126;
   }
-  if (stats_)
+  if (options_.stats)
     PrintStatistics();
   if (build.cause == Finished::Cause::kSignaled) {
     launcher_.reset();  // Ends the jobs of clients that have died with it.
@@ -284,7 +310,7 @@ int Wrapper::Run(char** argv) {
 
 }  // namespace
 
-int Wrap(char** argv, bool stats) {
+int Wrap(char** argv, const WrapOptions& wrap) {
   Result<Launcher::Options> options = Launcher::Options::FromEnvironment();
   if (!options.ok()) {
     Warn(options.error().ToString());
@@ -305,7 +331,7 @@ int Wrap(char** argv, bool stats) {
     Warn(launcher.error().ToString());
     return 2;
   }
-  Wrapper wrapper(std::move(launcher.value()), stats);
+  Wrapper wrapper(std::move(launcher.value()), wrap);
   int status = wrapper.Run(argv);
   // Without the destructors: jobs that outlive the build, as a build may leave
   // them behind, are not to be killed.

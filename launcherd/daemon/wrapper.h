@@ -7,10 +7,15 @@
 
 namespace launcherd {
 
+struct WrapOptions {
+  bool stats = false;  ///< Tells on standard error what was launched how.
+  bool tools = false;  ///< Sets the variables by which other tools than make are
+                       ///< told of a compiler launcher or a shell.
+};
+
 /// Runs `argv` (with a null at the end) and ends as it ended: returns its exit
 /// status, or dies of its signal. 127: not found, 126: it cannot be executed.
-/// `stats`: tells on standard error what was launched how.
-int Wrap(char** argv, bool stats);
+int Wrap(char** argv, const WrapOptions& options);
 
 }  // namespace launcherd
 

@@ -111,7 +111,7 @@ class Ends(Test):
             self.assertNotEqual(done.stderr, "")
         done = self.launcherd("--help")
         self.assertEqual(done.returncode, 0)
-        self.assertIn("launcherd [--stats] [--] COMMAND", done.stdout)
+        self.assertIn("launcherd [--stats] [--tools] [--] COMMAND", done.stdout)
         done = self.launcherd("make", "--version")
         self.assertIn("GNU Make", done.stdout)
         environment = {**ENVIRONMENT, "LAUNCHER_ENGINE": "steam"}

@@ -69,7 +69,7 @@ class InstallTest(unittest.TestCase):
 
     def test_the_fork_is_installed_and_nothing_to_compare_it_with(self) -> None:
         programs = sorted(p.name for p in (self.prefix / "bin").iterdir())
-        self.assertEqual(["launcher-sh", "launcherd", "ninja"], programs)
+        self.assertEqual(["launcher-run", "launcher-sh", "launcherd", "ninja"], programs)
         self.assertEqual("1.13.2\n", run(self.prefix / "bin" / "ninja", "--version"))
 
     def test_cmake_finds_both_libraries(self) -> None:
