@@ -30,7 +30,7 @@ inline constexpr char kServerVariable[] = "LAUNCHER_SERVER";
 
 inline constexpr uint32_t kProtocolMagic = 0x684c7253;
 /// Changes with anything in this file.
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 inline constexpr int kCookieSize = 32;  ///< Hexadecimal digits.
 
 /// One bit for each path of an executable, by its hash: set if asking for it
@@ -51,7 +51,7 @@ inline constexpr uint32_t kMostSteps = 64;
 
 /// What a job inherits and only a process itself can be asked for: timer slack,
 /// securebits, policy for memory errors, personality, memory policy, signal at
-/// the death of the parent, being a subreaper.
+/// the death of the parent and being a subreaper, session keyring.
 inline constexpr int kOwnStates = 8;
 
 inline void ReadOwnState(uint64_t* own) {
@@ -70,8 +70,9 @@ inline void ReadOwnState(uint64_t* own) {
   own[3] = static_cast<uint64_t>(sys::Raw(SYS_personality, 0xffffffff));
   own[4] = static_cast<uint64_t>(policy);
   own[5] = nodes[0];
-  own[6] = static_cast<uint64_t>(death);
-  own[7] = static_cast<uint64_t>(subreaper);
+  own[6] = static_cast<uint64_t>(death) | static_cast<uint64_t>(subreaper) << 32;
+  // KEYCTL_GET_KEYRING_ID of KEY_SPEC_SESSION_KEYRING.
+  own[7] = static_cast<uint64_t>(sys::Raw(SYS_keyctl, 0, -3, 0));
 }
 
 /// A redirection, to be done in the job after its descriptors are in place.

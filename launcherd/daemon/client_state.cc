@@ -4,9 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -119,13 +118,12 @@ bool SameRoot(const Fd& a, const Fd& b) {
          x.st_ino == y.st_ino;
 }
 
+/// sched_getattr(2): policy, flags, nice value, priority, utilization clamps.
 bool SameScheduling(pid_t pid) {
-  sched_param a = {}, b = {};
-  (void)sched_getparam(0, &a);
-  (void)sched_getparam(pid, &b);
-  return getpriority(PRIO_PROCESS, 0) == getpriority(PRIO_PROCESS, pid) &&
-         sched_getscheduler(0) == sched_getscheduler(pid) &&
-         a.sched_priority == b.sched_priority;
+  unsigned char a[128] = {}, b[128] = {};
+  return syscall(SYS_sched_getattr, 0, a, sizeof(a), 0) == 0 &&
+         syscall(SYS_sched_getattr, pid, b, sizeof(b), 0) == 0 &&
+         memcmp(a, b, sizeof(a)) == 0;
 }
 
 long IoPriority(pid_t pid) {

@@ -51,8 +51,14 @@ void Send(int socket, const Answer& answer, int descriptor = -1) {
 /// What only the client can tell of itself.
 std::string DifferentOwnState(const launcher::Hello& hello) {
   constexpr const char* kNames[launcher::kOwnStates] = {
-      "timer slack",   "securebits",    "memory error policy", "personality",
-      "memory policy", "memory policy", "parent death signal", "subreaper"};
+      "timer slack",
+      "securebits",
+      "memory error policy",
+      "personality",
+      "memory policy",
+      "memory policy",
+      "parent death signal or subreaper",
+      "session keyring"};
   uint64_t own[launcher::kOwnStates];
   launcher::ReadOwnState(own);
   for (int i = 0; i < launcher::kOwnStates; ++i)
