@@ -56,6 +56,15 @@ bool MayBeOpenedAgain() {
   return (umask & 0600) == 0;
 }
 
+/// Without details that are a line's own.
+std::string Describe(const ShellReason& reason) {
+  constexpr size_t kShort = 8;
+  std::string text = reason.what;
+  if (reason.detail_size > 0 && reason.detail_size <= kShort)
+    text.append(" '").append(reason.detail, reason.detail_size).append("'");
+  return text;
+}
+
 sys::KernelSigset CurrentMask() {
   sys::KernelSigset mask = 0;
   Raw(SYS_rt_sigprocmask, SIG_BLOCK, 0, Arg(&mask), sizeof(mask));
@@ -91,8 +100,16 @@ bool Line::ReadSimple(const char* text) {
 }
 
 bool Line::ReadPlan(const char* text) {
-  if (!ShellIsDash() || IgnoresChildren())
-    return false;
+  reason_ = MakePlan(text);
+  return reason_.empty() && FindNext();
+}
+
+/// Returns why there is none, or an empty text.
+std::string Line::MakePlan(const char* text) {
+  if (!ShellIsDash())
+    return "/bin/sh that is not dash";
+  if (IgnoresChildren())
+    return "SIGCHLD that is ignored";
   const size_t size = strlen(text);
   char* words = new char[size + 1];
   tokens_.resize(64);
@@ -101,22 +118,26 @@ bool Line::ReadPlan(const char* text) {
                                  tokens_.data(), tokens_.size()))
              .verdict == CommandLine::Verdict::kNoRoom)
     tokens_.resize(4 * tokens_.size());
-  if (read.verdict != CommandLine::Verdict::kPlan ||
-      !environment_.Start(Shell::kDash, invocation.envp, {}).empty())
-    return false;
+  if (read.verdict != CommandLine::Verdict::kPlan)
+    return Describe(read.reason);
+  if (std::string why = environment_.Start(Shell::kDash, invocation.envp, {});
+      !why.empty())
+    return why;
   entries_ = invocation.envp;
   tokens_.resize(read.token_count);
   bool has_program = false;
   for (const PlanToken& token : tokens_) {
     has_program |= token.kind == Kind::kWord;
+    if (token.kind == Kind::kExec)
+      return "exec";
     // A program may move the directory: then cd does what a shell that comes in
     // later would not.
-    if (token.kind == Kind::kExec ||
-        (token.kind == Kind::kChangeDir && has_program) ||
-        (token.kind == Kind::kOpen && !MayBeOpenedAgain()))
-      return false;
+    if (token.kind == Kind::kChangeDir && has_program)
+      return "cd after a program";
+    if (token.kind == Kind::kOpen && !MayBeOpenedAgain())
+      return "redirection under this umask";
   }
-  return FindNext();
+  return "";
 }
 
 bool Line::Next() {
@@ -150,8 +171,10 @@ bool Line::FindNext() {
     const PlanToken& token = tokens_[next_];
     if (token.kind == Kind::kStatus && token.number != 0)
       Exit(static_cast<int>(token.number));
-    if (token.kind == Kind::kChangeDir && !ChangeDir(token.text))
+    if (token.kind == Kind::kChangeDir && !ChangeDir(token.text)) {
+      reason_ = "a directory that cannot be entered";
       return false;
+    }
     if (token.kind == Kind::kAnd)
       program_.place.in_list = true;
     else
@@ -163,8 +186,10 @@ bool Line::FindNext() {
     StoreToken(tokens_[next_]);
   program_.place.is_last = !HasNext();
   program_.argv.push_back(nullptr);
-  if (!FindProgram(environment_.Value("PATH")))
+  if (!FindProgram(environment_.Value("PATH"))) {
+    reason_ = "a program that is not found";
     return false;
+  }
   environment_.Export(assignments_, program_.place, program_.path,
                       &program_.envp);
   return true;

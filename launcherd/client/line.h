@@ -49,14 +49,19 @@ class Line {
   /// Goes on behind it, as Read().
   bool Next();
 
+  /// Why the shell is to run the line, or what is left of it: glob '*'.
+  const std::string& reason() const { return reason_; }
+
  private:
   bool ReadSimple(const char* text);
   bool ReadPlan(const char* text);
+  std::string MakePlan(const char* text);
   bool FindNext();
   bool ChangeDir(const char* dir);
   void StoreToken(const PlanToken& token);
   bool FindProgram(const char* search_path);
 
+  std::string reason_;
   char* text_ = nullptr;
   char** entries_ = nullptr;  ///< The environment as it came.
   std::vector<PlanToken> tokens_;  ///< None of a simple line.

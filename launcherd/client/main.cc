@@ -65,6 +65,11 @@ bool ParentIsMake() {
   return name.starts_with("make") || name.starts_with("gmake");
 }
 
+[[noreturn]] void GiveToShell(std::string_view reason) {
+  TellOfShell(reason);
+  RunRealShell();
+}
+
 /// This process becomes the program.
 [[noreturn]] void RunInPlace(const Program& program) {
   Raw(SYS_execve, Arg(program.path.c_str()), Arg(program.argv.data()),
@@ -153,19 +158,18 @@ void Main(char** argv, char** envp) {
   Arguments arguments;
   const char* use = Environment("LAUNCHER_SHELL");
   Line line;
-  if ((use && strcmp(use, "always") == 0) || !ReadArguments(argv, &arguments) ||
-      !line.Read(arguments.line, arguments.as_make_does && ParentIsMake())) {
-    TellOfShell();
-    RunRealShell();
-  }
+  if (use && strcmp(use, "always") == 0)
+    GiveToShell("LAUNCHER_SHELL=always");
+  if (!ReadArguments(argv, &arguments))
+    GiveToShell("other arguments than -c and a line");
+  if (!line.Read(arguments.line, arguments.as_make_does && ParentIsMake()))
+    GiveToShell(line.reason());
   for (;;) {
     const int status = Run(line.program());
     if (status != 0 || !line.HasNext())
       Exit(status);
-    if (!line.Next()) {
-      TellOfShell();
-      RunRealShell();
-    }
+    if (!line.Next())
+      GiveToShell(line.reason());
   }
 }
 

@@ -334,12 +334,14 @@ JobEnd RunByServer(const Program& program) {
   return end;
 }
 
-void TellOfShell() {
+void TellOfShell(std::string_view reason) {
   Server server;
   if (!FindServer(&server) || !server.counts)
     return;
   Note note = {.magic = kProtocolMagic, .version = kProtocolVersion};
   memcpy(note.cookie, server.cookie, kCookieSize);
+  memcpy(note.reason, reason.data(),
+         std::min(reason.size(), sizeof(note.reason) - 1));
   int socket = Connect(server);
   if (socket < 0)
     return;

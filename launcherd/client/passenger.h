@@ -6,6 +6,8 @@
 #ifndef LAUNCHER_CLIENT_PASSENGER_H_
 #define LAUNCHER_CLIENT_PASSENGER_H_
 
+#include <string_view>
+
 #include "line.h"
 
 namespace launcher {
@@ -24,8 +26,8 @@ struct JobEnd {
 /// Asks the server named by the environment, if there is one.
 JobEnd RunByServer(const Program& program);
 
-/// Tells a server that counts that this line is for the real shell.
-void TellOfShell();
+/// Tells a server that counts that this line is for the real shell, and why.
+void TellOfShell(std::string_view reason);
 
 }  // namespace launcher
 

@@ -117,6 +117,7 @@ struct Note {
   uint32_t magic;
   uint32_t version;
   char cookie[kCookieSize];
+  char reason[64];  ///< With a null at its end.
 };
 
 }  // namespace launcher

@@ -130,13 +130,20 @@ int ReceiveMessage(int socket, Message* message) {
   return 1;
 }
 
-bool IsNote(const Message& message, const std::string& cookie) {
+bool ReadNote(const Message& message, const std::string& cookie,
+              std::string* reason) {
   launcher::Note note;
   Reader reader(message.bytes);
-  return reader.Take(&note) && reader.AtEnd() &&
-         note.magic == launcher::kProtocolMagic &&
-         note.version == launcher::kProtocolVersion &&
-         SameCookie(note.cookie, cookie);
+  if (!reader.Take(&note) || !reader.AtEnd() ||
+      note.magic != launcher::kProtocolMagic ||
+      note.version != launcher::kProtocolVersion ||
+      !SameCookie(note.cookie, cookie))
+    return false;
+  reason->assign(note.reason, strnlen(note.reason, sizeof(note.reason)));
+  for (char& c : *reason)
+    if (c < ' ' || c > '~')
+      c = '?';
+  return true;
 }
 
 std::string ReadRequest(Message* message, const std::string& cookie,

@@ -37,8 +37,9 @@ struct Request {
 /// A set of the kernel's: bit n - 1 is signal n.
 sigset_t ToSigset(uint64_t signals);
 
-/// Whether a message that says the right things in front is a Note.
-bool IsNote(const Message& message, const std::string& cookie);
+/// Whether it is a Note, and why its line is for the shell: printable ASCII.
+bool ReadNote(const Message& message, const std::string& cookie,
+              std::string* reason);
 
 /// Makes a request of a message. Returns what is wrong, or an empty text. The
 /// descriptors may be moved to other numbers.

@@ -136,8 +136,13 @@ bool Server::OnReadable(Connection* connection) {
       (void)launcher_->Kill(connection->job, SIGKILL);
     return false;
   }
-  if (IsNote(message, endpoint_.cookie)) {
-    ++counters_.shell;
+  if (std::string reason;
+      ReadNote(message, endpoint_.cookie, &reason)) {
+    constexpr size_t kMostReasons = 64;
+    ++counters_.shell[counters_.shell.size() < kMostReasons ||
+                              counters_.shell.contains(reason)
+                          ? reason
+                          : "other reasons"];
     return false;
   }
   std::string why = Launch(connection, &message);

@@ -40,8 +40,8 @@ class Server {
 
   struct Counters {
     uint64_t warm = 0;
-    uint64_t shell = 0;
-    std::map<std::string, uint64_t> in_place;  ///< Of each reason, how many.
+    /// Of each reason, how many.
+    std::map<std::string, uint64_t> in_place, shell;
   };
   const Counters& counters() const { return counters_; }
 

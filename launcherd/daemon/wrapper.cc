@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -134,6 +135,27 @@ bool MayPark(const std::string& path, const std::string& directory,
 }
 
 // ---------------------------------------------------------------------------
+// What has been counted
+
+/// The most frequent one first.
+using Reasons = std::vector<std::pair<uint64_t, std::string>>;
+
+Reasons Sort(const std::map<std::string, uint64_t>& counted) {
+  Reasons reasons;
+  for (const auto& [reason, count] : counted)
+    reasons.emplace_back(count, reason);
+  std::sort(reasons.rbegin(), reasons.rend());
+  return reasons;
+}
+
+uint64_t Count(const Reasons& reasons) {
+  uint64_t sum = 0;
+  for (const auto& [count, reason] : reasons)
+    sum += count;
+  return sum;
+}
+
+// ---------------------------------------------------------------------------
 
 class Wrapper {
  public:
@@ -146,6 +168,7 @@ class Wrapper {
   Result<void> StartServer();
   Result<void> StartBuild(char** argv);
   Finished Await();
+  void ReadNotes();
   bool Collect(Finished* build);
   void PrintStatistics() const;
 
@@ -236,7 +259,23 @@ Finished Wrapper::Await() {
     if (poll(table.data(), table.size(), -1) > 0)
       server_->Serve(table.data() + 1);
   }
+  if (options_.stats)
+    ReadNotes();
   return build;
+}
+
+/// What clients have said that have ended before the build: nobody waits for a
+/// Note to be read.
+void Wrapper::ReadNotes() {
+  constexpr int kEnough = 1000;
+  std::vector<pollfd> table;
+  for (int i = 0; i < kEnough; ++i) {
+    table.clear();
+    server_->Watch(&table);
+    if (poll(table.data(), table.size(), 0) <= 0)
+      return;
+    server_->Serve(table.data());
+  }
 }
 
 void Wrapper::PrintStatistics() const {
@@ -244,28 +283,26 @@ void Wrapper::PrintStatistics() const {
     return;
   const Server::Counters& counters = server_->counters();
   const launcher::Statistics statistics = launcher_->statistics();
-  uint64_t in_place = 0;
-  std::vector<std::pair<uint64_t, std::string>> reasons;
-  for (const auto& [reason, count] : counters.in_place) {
-    in_place += count;
-    reasons.emplace_back(count, reason);
-  }
-  std::sort(reasons.rbegin(), reasons.rend());
+  const Reasons in_place = Sort(counters.in_place);
+  const Reasons shell = Sort(counters.shell);
+  const unsigned long long in_place_count = Count(in_place);
+  const unsigned long long shell_count = Count(shell);
   fprintf(stderr,
           "launcherd: %llu lines: %llu warm, %llu in place, %llu by the "
           "shell\n",
-          static_cast<unsigned long long>(counters.warm + in_place +
-                                          counters.shell),
-          static_cast<unsigned long long>(counters.warm),
-          static_cast<unsigned long long>(in_place),
-          static_cast<unsigned long long>(counters.shell));
+          counters.warm + in_place_count + shell_count,
+          static_cast<unsigned long long>(counters.warm), in_place_count,
+          shell_count);
   fprintf(stderr,
           "launcherd: %.3f s of CPU time not spent on loading; %llu programs "
           "parked\n",
           std::chrono::duration<double>(statistics.warm_saved).count(),
           static_cast<unsigned long long>(statistics.warm_parked));
-  for (const auto& [count, reason] : reasons)
+  for (const auto& [count, reason] : in_place)
     fprintf(stderr, "launcherd: in place %llu: %s\n",
+            static_cast<unsigned long long>(count), reason.c_str());
+  for (const auto& [count, reason] : shell)
+    fprintf(stderr, "launcherd: by the shell %llu: %s\n",
             static_cast<unsigned long long>(count), reason.c_str());
   for (const std::string& never : statistics.never_warm)
     fprintf(stderr, "launcherd: never warm: %s\n", never.c_str());

@@ -167,6 +167,29 @@ class Shell(Test):
             line = dice.choice([" && ", "&&", " &&\n", " \\\n &&"]).join(commands)
             self.expect_same(["-c", line + dice.choice(ends)])
 
+    def test_why_the_shell(self) -> None:
+        for line, reason in (
+            ("ls *", "glob '*'"),
+            ("ls; ls", "operator ';'"),
+            ("echo $HOME", "expansion '$'"),
+            (f"exec {PROBE}", "exec"),
+            (f"{PROBE} && cd / && {PROBE}", "cd after a program"),
+            (f"{PROBE} argv a && nonexistent", "a program that is not found"),
+            ("cd /nonexistent && ls", "a directory that cannot be entered"),
+        ):
+            (self.area / "line").write_text(line)
+            told = self.with_statistics('"$S" -c "$(cat line)"')
+            self.assertEqual(told.shell_reasons, {reason: 1}, line)
+        for script, reason in (
+            ('umask 0777; "$S" -c "ls >out"', "redirection under this umask"),
+            ('"$S" line', "other arguments than -c and a line"),
+            ('LAUNCHER_SHELL=always "$S" -c ls', "LAUNCHER_SHELL=always"),
+            ('IFS=x; export IFS; "$S" -c "ls x"', "IFS"),
+        ):
+            told = self.with_statistics(script)
+            self.assertEqual(told.shell, 1, told.all)
+            self.assertRegex("".join(told.shell_reasons), reason)
+
     def test_environments(self) -> None:
         for change in (
             {"PATH": ""},

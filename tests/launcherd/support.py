@@ -91,9 +91,12 @@ class Told:
         self.lines, self.warm, self.in_place, self.shell = (
             map(int, counts.groups()) if counts else (0, 0, 0, 0)
         )
-        self.reasons = dict(
-            (reason, int(count))
-            for count, reason in re.findall(r"launcherd: in place (\d+): (.*)", done.stderr)
+        self.reasons, self.shell_reasons = (
+            {
+                reason: int(count)
+                for count, reason in re.findall(rf"launcherd: {how} (\d+): (.*)", done.stderr)
+            }
+            for how in ("in place", "by the shell")
         )
 
 
