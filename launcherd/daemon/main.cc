@@ -51,13 +51,6 @@ int main(int argc, char** argv) {
                "launcherd");
   app.set_version_flag("--version", LAUNCHERD_VERSION);
   app.require_subcommand(1);
-  app.footer(
-      "launcherd [--stats] [--tools] [--] COMMAND [ARG...]\n"
-      "COMMAND is a build tool, such as make -j8. It runs as without "
-      "launcherd, but\nprograms that it starts often are started from warm "
-      "templates. --stats: tells\nafterwards what was started how. --tools: for "
-      "other tools than make. See\nlauncherd(1).");
-
   int runs = 20;
   CLI::App* inspect = app.add_subcommand(
       "inspect", "Tells what a warm template of a program holds and saves.");
@@ -82,6 +75,14 @@ int main(int argc, char** argv) {
   CLI::App* serve = app.add_subcommand(
       "serve", "Runs programs for a runtime: JSON-RPC on stdin and stdout.");
   launcherd::AddServeOptions(serve, &serve_options);
+
+  // Behind the subcommands, which would have taken it over.
+  app.footer(
+      "launcherd [--stats] [--tools] [--] COMMAND [ARG...]\n"
+      "COMMAND is a build tool, such as make -j8. It runs as without "
+      "launcherd, but\nprograms that it starts often are started from warm "
+      "templates. --stats: tells\nafterwards what was started how. --tools: for "
+      "other tools than make. See\nlauncherd(1).");
 
   launcherd::WrapOptions wrap;
   if (char** command = FindCommand(app, argv, &wrap))

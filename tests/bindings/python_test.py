@@ -7,6 +7,7 @@ Environment: LAUNCHER_LIBRARY, PYTHONPATH (the module).
 
 import asyncio
 import errno
+import inspect
 import os
 import pathlib
 import re
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import typing
 import unittest
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -503,6 +505,26 @@ class Asyncio(Case):
 
 
 class Documentation(Case):
+    def test_everything_has_hints_and_is_described(self) -> None:
+        for name in launcher.__all__:
+            public = getattr(launcher, name)
+            if not callable(public) or public.__module__.split(".")[0] != "launcher":
+                continue  # A constant, or subprocess's own.
+            with self.subTest(name):
+                self.assertTrue(public.__doc__)
+                functions = [public]
+                if inspect.isclass(public):
+                    functions = [
+                        member
+                        for key, member in vars(public).items()
+                        if inspect.isfunction(member) and not key.startswith("_")
+                    ]
+                for function in functions:
+                    self.assertTrue(function.__doc__, function)
+                    hints = typing.get_type_hints(function)
+                    named = [n for n in inspect.signature(function).parameters if n != "self"]
+                    self.assertLessEqual({*named, "return"}, set(hints), function)
+
     def test_examples(self) -> None:
         page = pathlib.Path(__file__).parents[2] / "docs" / "python.md"
         examples = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""launcher-run, and the examples of docs/build-tools.md with the tools that are
-here.
+"""launcher-run, and the examples of docs/make.md and docs/build-tools.md with the
+tools that are here.
 
 Environment: NINJA, NINJA_UPSTREAM: ours and the other one, if they are built.
 """
@@ -158,6 +158,11 @@ def write_project(area: Path) -> None:
         "cc -fsyntax-only conftest.c && echo 'checking for stdio.h... yes'\n",
         "Cargo.toml": '[package]\nname = "p"\nversion = "0.1.0"\nedition = "2021"\n',
         "src/main.rs": "fn main() {}\n",
+        "a.c": "int a(void) { return 1; }\n",
+        "b.c": "int b(void) { return 2; }\n",
+        "Makefile": "all: a.o b.o ; ar rcs lib.a $^\n%.o: %.c ; cc -c -o $@ $<\n"
+        "check: ; for i in *.o; do nm $$i; done\n",
+        "shell.mk": "SH = /bin/sh\nSHELL = $(SH)\nall: ; @echo plain words\n",
         "package.json": '{"name": "p", "version": "1.0.0", "scripts": '
         '{"build": "echo built && cp package.json copy"}}\n',
     }
@@ -168,8 +173,9 @@ def write_project(area: Path) -> None:
 
 
 class Page(Examples):
-    def run_section(self, name: str, *tools: str) -> None:
-        """`tools`: what must be there for it."""
+    def run_section(self, name: str, *tools: str, page: str = "build-tools.md") -> None:
+        """`name`: empty for what comes before the first heading; `tools`: what must
+        be there for it."""
         places = [Path(LAUNCHERD).parent]
         for tool in tools:
             found = shutil.which(tool)
@@ -181,6 +187,7 @@ class Page(Examples):
             "PATH": ":".join(map(str, places)) + ":/usr/bin:/bin",
             "HOME": str(self.area),
             "OUR_NINJA": os.environ.get("NINJA", ""),
+            "PREFIX": str(Path(LAUNCHERD).parents[1]),
         }
         if other := os.environ.get("NINJA_UPSTREAM"):
             (self.area / "tools").mkdir()
@@ -189,10 +196,16 @@ class Page(Examples):
         rustup = Path.home() / ".rustup"
         if rustup.exists():
             environment["RUSTUP_HOME"] = str(rustup)
-        blocks = section("build-tools.md", name)
+        blocks = section(page, name)
         self.assertEqual({kind for kind, _ in blocks}, {"console"})
         for _, block in blocks:
             self.run_console(block, environment)
+
+    def test_make(self) -> None:
+        self.run_section("", "make", "cc", page="make.md")
+
+    def test_make_and_shells(self) -> None:
+        self.run_section("What is caught", "make", page="make.md")
 
     def test_cmake(self) -> None:
         self.run_section("Makefiles of CMake", "cmake")
@@ -218,7 +231,7 @@ class Page(Examples):
         sections = re.findall(r"^## (.*)$", (DOCS / "build-tools.md").read_text(), re.M)
         with_examples = [name for name in sections if section("build-tools.md", name)]
         run = re.findall(r'run_section\("([^"]+)"', Path(__file__).read_text())
-        self.assertEqual(with_examples, run)
+        self.assertEqual(with_examples, [name for name in run if name in sections])
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def section(page: str, name: str) -> List[Tuple[str, str]]:
-    """The fenced blocks below a heading: their kinds and texts."""
+    """The fenced blocks below a heading, or without a name those before the first:
+    their kinds and texts."""
     text = (DOCS / page).read_text()
-    match = re.search(rf"^## {re.escape(name)}$(.*?)(?=^## |\Z)", text, re.M | re.S)
+    heading = rf"^## {re.escape(name)}$" if name else r"\A"
+    match = re.search(rf"{heading}(.*?)(?=^## |\Z)", text, re.M | re.S)
     if not match:
         raise AssertionError(f"no section {name}")
     return re.findall(r"^```(\w+)\n(.*?)^```$", match.group(1), re.M | re.S)
