@@ -25,6 +25,7 @@ TARGETS = {
     "serve": "lines of a runtime, to `launcherd serve`",
 }
 LONGEST_KEPT = 300  # Bytes of an input.
+MOST_KEPT = 40  # Inputs of one run.
 
 
 class Outcome(NamedTuple):
@@ -63,21 +64,23 @@ def finish(name: str, build: Path, process: "subprocess.Popen[str]") -> Outcome:
 
 
 def keep(name: str, build: Path) -> None:
-    """The fewest inputs that come to all the same places."""
+    """Some of the fewest inputs that come to all the same places."""
     made = build / "corpus" / f"{name}.kept"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    command = [str(build / "bin" / f"{name}_fuzz"), "-merge=1", "-use_counters=0"]
+    command = [str(build / "bin" / f"{name}_fuzz"), "-set_cover_merge=1", "-use_counters=0"]
     command += [f"-max_len={LONGEST_KEPT}"]
     command += [str(made), str(CORPUS / name), str(build / "corpus" / name)]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     known = {path.read_bytes() for path in (CORPUS / name).iterdir()}
-    for path in made.iterdir():
-        if path.read_bytes() not in known:
-            shutil.copyfile(path, CORPUS / name / path.name[:12])
+    new = [path for path in made.iterdir() if path.read_bytes() not in known]
+    for path in sorted(new, key=lambda path: path.stat().st_size)[:MOST_KEPT]:
+        shutil.copyfile(path, CORPUS / name / path.name[:12])
 
 
-def report(outcomes: List[Outcome], minutes: float, seed: int, load: float) -> str:
+def report(
+    outcomes: List[Outcome], minutes: float, seed: int, load: float, commit: str
+) -> str:
     bad = [outcome for outcome in outcomes if outcome.status]
     answer = "See below." if bad else "Nothing that can be seen: no crash, no hang, no leak."
     lines = [
@@ -86,8 +89,8 @@ def report(outcomes: List[Outcome], minutes: float, seed: int, load: float) -> s
         "Question   What do malformed messages and lines do?",
         f"Answer     {answer}",
         "",
-        *env.header(load),
-        f"Compiler   {env.first_line('clang', '--version')}",
+        *env.header(load)[:-1],
+        f"Build      {env.first_line('clang', '--version')}; commit {commit}",
         f"Method     libFuzzer with AddressSanitizer and UBSan, {minutes:g} minutes for each target,",
         f"           both at once, seed {seed}; from tests/fuzz/corpus on. Answers are checked,",
         "           connections and descriptors counted after each input",
@@ -113,12 +116,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
-    build, load = args.build_dir.resolve(), env.load()
+    build, load, commit = args.build_dir.resolve(), env.load(), env.commit()
     running: Dict[str, "subprocess.Popen[str]"] = {
         name: start(name, build, args.minutes, args.seed) for name in TARGETS
     }
     outcomes = [finish(name, build, process) for name, process in running.items()]
-    text = report(outcomes, args.minutes, args.seed, load)
+    text = report(outcomes, args.minutes, args.seed, load, commit)
     args.report.write_text(text)
     print(text)
     if any(outcome.status for outcome in outcomes):
