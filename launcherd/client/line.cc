@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "make_error.h"
 #include "make_line.h"
 #include "real_shell.h"
 
@@ -93,9 +94,10 @@ bool Line::ReadSimple(const char* text) {
     program_.envp.push_back(*entry);
   program_.envp.push_back(nullptr);
   program_.mask = CurrentMask();
-  // Not found: the shell says so.
-  if (!FindProgram(Environment("PATH")))
-    RunRealShell();
+  if (long error = FindProgram(Environment("PATH")); error != 0) {
+    FailAsMake(program_.argv[0], error);
+    RunRealShell();  // Says it in its way.
+  }
   return true;
 }
 
@@ -186,7 +188,7 @@ bool Line::FindNext() {
     StoreToken(tokens_[next_]);
   program_.place.is_last = !HasNext();
   program_.argv.push_back(nullptr);
-  if (!FindProgram(environment_.Value("PATH"))) {
+  if (FindProgram(environment_.Value("PATH")) != 0) {
     reason_ = "a program that is not found";
     return false;
   }
@@ -232,38 +234,45 @@ void Line::StoreToken(const PlanToken& token) {
 }
 
 /// As execvp(3) and the shells agree on it: entries that are absolute, and no
-/// file on the way that may not be executed.
-bool Line::FindProgram(const char* search_path) {
+/// file on the way that may not be executed. Returns 0; -ENOENT: there is none;
+/// or another negative number.
+long Line::FindProgram(const char* search_path) {
   const char* name = program_.argv[0];
   if (strchr(name, '/')) {
     program_.path = name;
-    return true;
+    return 0;
   }
   if (!search_path || !*name)
-    return false;
+    return -EINVAL;
   for (const auto& [known, path] : found_) {
     if (strcmp(known, name) == 0) {
       program_.path = path;
-      return true;
+      return 0;
     }
   }
+  bool is_odd = false;
   for (const char* entry = search_path;;) {
     const char* end = strchrnul(entry, ':');
-    if (*entry != '/' || end[-1] == '/' ||
-        memchr(entry, '%', static_cast<size_t>(end - entry)))
-      return false;
-    program_.path.assign(entry, static_cast<size_t>(end - entry));
-    program_.path.append("/").append(name);
+    const size_t length = static_cast<size_t>(end - entry);
+    is_odd |= *entry != '/' || end[-1] == '/' || memchr(entry, '%', length);
+    program_.path.assign(entry, length);
+    if (length > 0)
+      program_.path.append("/");
+    program_.path.append(name);
     struct stat file;
     if (stat(program_.path.c_str(), &file) == 0) {
+      if (is_odd || !S_ISREG(file.st_mode) ||
+          Raw(SYS_faccessat2, AT_FDCWD, Arg(program_.path.c_str()), X_OK,
+              AT_EACCESS) != 0)
+        return -EINVAL;
       if (HasNext())
         found_.emplace_back(name, program_.path);
-      return S_ISREG(file.st_mode) &&
-             Raw(SYS_faccessat2, AT_FDCWD, Arg(program_.path.c_str()), X_OK,
-                 AT_EACCESS) == 0;
+      return 0;
     }
-    if ((errno != ENOENT && errno != ENOTDIR) || !*end)
-      return false;
+    if (errno != ENOENT && errno != ENOTDIR)
+      return -EINVAL;
+    if (!*end)
+      return -ENOENT;
     entry = end + 1;
   }
 }

@@ -59,7 +59,7 @@ class Line {
   bool FindNext();
   bool ChangeDir(const char* dir);
   void StoreToken(const PlanToken& token);
-  bool FindProgram(const char* search_path);
+  long FindProgram(const char* search_path);
 
   std::string reason_;
   char* text_ = nullptr;

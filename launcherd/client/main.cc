@@ -15,6 +15,7 @@
 
 #include "ending.h"
 #include "line.h"
+#include "make_error.h"
 #include "passenger.h"
 #include "real_shell.h"
 #include "sys.h"
@@ -72,8 +73,9 @@ bool ParentIsMake() {
 
 /// This process becomes the program.
 [[noreturn]] void RunInPlace(const Program& program) {
-  Raw(SYS_execve, Arg(program.path.c_str()), Arg(program.argv.data()),
-      Arg(program.envp.data()));
+  FailAsMake(program.argv[0],
+             Raw(SYS_execve, Arg(program.path.c_str()),
+                 Arg(program.argv.data()), Arg(program.envp.data())));
   RunRealShell();
 }
 

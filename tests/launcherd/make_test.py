@@ -33,6 +33,37 @@ i: ; -./script && echo never
     },
     "a failure ends it": {"Makefile": "all: a b\na: ; $P exit 3\nb: ; $P argv never\n"},
     "a death ends it": {"Makefile": "all: a b\na: ; $P raise 9\nb: ; $P argv never\n"},
+    "what is not there": {
+        "Makefile": """
+all: a b c d e f g
+.PHONY: all a b c d e f g
+a: ; -nonexistent a b
+b: ; -./nonexistent a
+c: ; -./script a
+d: ; -./forbidden a
+e: ; -sub
+f: ; -./interpreter
+g: ; @+-$(MAKE) --no-print-directory -C sub
+$(info $(shell nonexistent) $(.SHELLSTATUS) $(shell ./forbidden) $(.SHELLSTATUS))
+""",
+        "script": "echo in a script $1\n",
+        "forbidden": "echo never\n",
+        "interpreter": "#!/nonexistent\n",
+        "sub/Makefile": "$(info $(shell nonexistent) $(.SHELLSTATUS))\nall: ; nonexistent\n",
+    },
+    "what is not there, on other ways": {
+        "Makefile": """
+export PATH := .:$(PATH)::sub/:/%x
+all: ; -nonexistent a
+\t-program a
+\t-other a
+""",
+        "program": "#!/bin/sh\necho program $1\n",
+        "sub/other": "#!/bin/sh\necho other $1\n",
+    },
+    "what is not there, in no English": {
+        "Makefile": "export LC_ALL := xx_XX\nall: ; $P argv a\n\tnonexistent 2>/dev/null\n",
+    },
     "environment": {
         "Makefile": """
 export X := x y
@@ -179,7 +210,7 @@ class Make(Test):
                 for path, text in files.items():
                     (area / path).parent.mkdir(parents=True, exist_ok=True)
                     (area / path).write_text(text)
-                    (area / path).chmod(0o755)
+                    (area / path).chmod(0o644 if path == "forbidden" else 0o755)
                 environment = dict(ENVIRONMENT)
                 if "MAKEFILES" in files:
                     environment["MAKEFILES"] = files["MAKEFILES"]
