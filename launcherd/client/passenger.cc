@@ -250,14 +250,42 @@ int Forward(int signals, int pidfd, int seen) {
   return seen;
 }
 
-/// The server is gone, the job goes on.
+/// PIDFD_GET_INFO, <linux/pidfd.h>: from Linux 6.15 on it tells whoever has a
+/// pidfd how a process has ended that its parent has reaped.
+struct PidfdInfo {
+  uint64_t mask;
+  uint64_t cgroup;
+  uint32_t ids[11];
+  int32_t exit_code;
+};
+constexpr unsigned long kPidfdGetInfo = _IOWR(0xff, 11, PidfdInfo);
+constexpr uint64_t kPidfdInfoExit = 1 << 3;
+
+/// Returns 0 or a negative errno; ESRCH: it is just being reaped.
+long ReadInfo(int pidfd, PidfdInfo* info) {
+  *info = {.mask = kPidfdInfoExit};
+  return Raw(SYS_ioctl, pidfd, static_cast<long>(kPidfdGetInfo), Arg(info));
+}
+
+/// The server is gone, the job goes on: as the child of whoever reaps orphans.
 JobEnd AwaitOrphan(int pidfd) {
+  PidfdInfo info;
   if (pidfd < 0)
     return {JobEnd::How::kUnknown};
+  const long known = ReadInfo(pidfd, &info);
   pollfd ended = {pidfd, POLLIN, 0};
   while (Raw(SYS_poll, Arg(&ended), 1, -1) <= 0) {
   }
-  return {JobEnd::How::kUnknown};
+  // POLLHUP: it has been reaped. Not every first process does that.
+  constexpr int kEnoughMs = 2000;
+  ended = {pidfd, 0, 0};
+  if ((known != 0 && known != -ESRCH) ||
+      Raw(SYS_poll, Arg(&ended), 1, kEnoughMs) <= 0 ||
+      ReadInfo(pidfd, &info) != 0 || !(info.mask & kPidfdInfoExit))
+    return {JobEnd::How::kUnknown};
+  if (WIFSIGNALED(info.exit_code))
+    return {JobEnd::How::kSignaled, WTERMSIG(info.exit_code)};
+  return {JobEnd::How::kExited, WEXITSTATUS(info.exit_code)};
 }
 
 /// `seen`: a signal that this process has got meanwhile.
