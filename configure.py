@@ -5,12 +5,12 @@ usage: ./configure.py [command] [options]
 
   (none)   install what is missing, obtain Ninja, build
   demo     build a real repository with upstream's ninja and with ours; compare
-  test     build everything, run all tests, again under the sanitizers
+  test     build everything; all tests, again under the sanitizers; kernel-test
   soak     200,000 warm launches, and each program of tests/warm 100 times
   builds   real projects by make, with launcherd and without: the same files
   fuzz     half an hour (--minutes=N) of libFuzzer on what launcherd reads
   bench    measure, for an hour; writes reports to bench/results
-  kernel-test   build Linux with the series in kernel/, boot it, run its tests
+  kernel-test   build Linux with the series in kernel/, test it and us in it
   kernel-shell  the same kernel, with a prompt
   clean    remove the build directory
 
@@ -40,6 +40,7 @@ sys.dont_write_bytecode = True  # no traces of a run among the sources
 sys.path.insert(0, str(ROOT / "ninja-patch"))
 import fetch  # noqa: E402
 
+KERNEL_TARGETS = ["launcher_tests", "launcherd", "ninja_patched"]
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
 
 
@@ -62,9 +63,10 @@ PACKAGES = [
     Package("libelf-dev", "reads relocations; to build a kernel", ""),
     Package("ca-certificates", "to verify the servers sources come from", ""),
     Package("libpython3.11-testsuite", "CPython's tests of subprocess, for the module", "test"),
-    Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test fuzz"),
+    Package("libgtest-dev", "GoogleTest, for Ninja's suite and ours", "test fuzz kernel"),
     Package("googletest", "its source, a CMake project to build", "test bench"),
     Package("busybox-static", "a shell to compare with; the guest's shell", "test kernel fuzz"),
+    Package("dash", "a shell that tests start", "test kernel"),
     Package("golang-go", "makes programs that tests start", "test soak"),
     Package("musl-tools", "makes programs that tests start", "test soak"),
     Package("ripgrep", "a program that tests start", "test soak bench"),
@@ -73,13 +75,14 @@ PACKAGES = [
     Package("clang", "compiles the demo's repository", "demo bench builds fuzz"),
     Package("libclang-rt-dev", "libFuzzer, and sanitizers of clang", "fuzz"),
     Package("valgrind", "counts instructions", "bench"),
-    Package("linux-source-6.12", "the kernel that kernel/patches is for", "kernel bench builds"),
-    Package("flex", "to build a kernel", "kernel bench builds"),
-    Package("bc", "to build a kernel", "kernel bench builds"),
-    Package("perl", "to build a kernel", "kernel bench builds"),
-    Package("rsync", "to install the kernel's headers", "kernel"),
-    Package("xz-utils", "unpacks the kernel", "kernel bench builds"),
-    Package("qemu-system-x86", "runs the guest", "kernel"),
+    Package("linux-source-6.12", "the kernel that kernel/patches is for", "kernel bench builds test"),
+    Package("flex", "to build a kernel", "kernel bench builds test"),
+    Package("bc", "to build a kernel", "kernel bench builds test"),
+    Package("perl", "to build a kernel", "kernel bench builds test"),
+    Package("rsync", "to install the kernel's headers", "kernel test"),
+    Package("xz-utils", "unpacks the kernel", "kernel bench builds test"),
+    Package("qemu-system-x86", "runs the guest", "kernel test"),
+    Package("gcc-aarch64-linux-gnu", "compiles the series for arm64", "each-patch"),
     Package("ninja-build", "Ninja as the distribution has it", "bench"),
     Package("ccache", "whole builds with what it knows", "bench"),
     Package("linux-perf", "counts system calls", "bench"),
@@ -89,7 +92,7 @@ PACKAGES = [
     Package("python3-matplotlib", "draws the page of the reports", "bench"),
     Package("meson", "a build tool to test with; manifests of the corpus", "test bench"),
     Package("generate-ninja", "gn, writes manifests of the corpus", "bench"),
-    Package("bison", "a project of the corpus and a kernel want it", "bench kernel builds"),
+    Package("bison", "a project of the corpus and a kernel want it", "bench kernel builds test"),
     Package("libexpat1-dev", "a project of the corpus looks for it", "bench"),
     Package("libffi-dev", "a project of the corpus looks for it", "bench"),
     Package("libgmock-dev", "a project of the corpus looks for it", "bench"),
@@ -219,15 +222,17 @@ def install(packages: List[Package], log_dir: Path) -> None:
     if prefix is None:
         raise Failed("not root, and there is no sudo; " + by_hand)
     quiet = prefix + ["env", "DEBIAN_FRONTEND=noninteractive"]
+    # Another apt may be at work, as on a machine that has just been started.
+    patient = apt + ["-o", "DPkg::Lock::Timeout=300"]
     try:
         try:
-            run(quiet + apt, log_dir / "install.log")
+            run(quiet + patient, log_dir / "install.log")
         except Failed:
             # Package lists that are absent or old: worth one update, but
             # not worth the time when they are fine.
             say("      updating the package lists")
             run(quiet + ["apt-get", "update"], log_dir / "update.log")
-            run(quiet + apt, log_dir / "install.log")
+            run(quiet + patient, log_dir / "install.log")
     except Failed as failure:
         raise Failed(f"{failure}\n{by_hand}") from None
     say("      installed")
@@ -266,7 +271,13 @@ def compile_targets(build: Path, log_dir: Path, target: str = "all") -> None:
     )
 
 
-def set_up(command: str, build: Path, given: Optional[Path], steps: Steps) -> None:
+def set_up(
+    command: str,
+    build: Path,
+    given: Optional[Path],
+    steps: Steps,
+    targets: Sequence[str] = ("all",),
+) -> None:
     """Packages, upstream source, build: what every command but clean needs."""
     log_dir = build / "logs"
     steps.next("packages")
@@ -276,14 +287,15 @@ def set_up(command: str, build: Path, given: Optional[Path], steps: Steps) -> No
     settings = {"NINJA_TARBALL": str(tarball)}
     # The tests take longer to compile than the product. Once wanted in a
     # build directory they stay, or each change of command would reconfigure.
-    if command == "test":
+    if command in ("test", "kernel"):
         settings["BUILD_TESTING"] = "ON"
     elif not (build / "CMakeCache.txt").exists():
         settings["BUILD_TESTING"] = "OFF"
     steps.next(f"configuring {build}")
     cmake(build, log_dir, settings)
     steps.next("building")
-    compile_targets(build, log_dir)
+    for target in targets:
+        compile_targets(build, log_dir, target)
 
 
 # --- commands
@@ -336,7 +348,7 @@ def command_bench(args: argparse.Namespace) -> None:
 
 def command_test(args: argparse.Namespace) -> None:
     build, log_dir = args.build_dir, args.build_dir / "logs"
-    steps = Steps(5 + len(SANITIZERS))
+    steps = Steps(6 + len(SANITIZERS))
     set_up("test", build, args.ninja_source, steps)
     results: Dict[str, str] = {}
 
@@ -370,6 +382,8 @@ def command_test(args: argparse.Namespace) -> None:
         )
     steps.next("all tests")
     attempt("all tests", lambda: ctest(build, True))
+    steps.next("Linux with the series of kernel/")
+    attempt("kernel", lambda: kernel_lab(build, *kernel_project(build)))
 
     for name, result in results.items():
         say(f"{result:7} {name}")
@@ -415,30 +429,47 @@ def command_fuzz(args: argparse.Namespace) -> None:
     measure("fuzz.py", build, None, 0, *more)
 
 
-def kernel_lab(args: argparse.Namespace, *more: str) -> None:
-    steps = Steps(2)
-    steps.next("packages")
-    install(missing_packages("kernel"), args.build_dir / "logs")
-    steps.next("the kernel")
-    command = [sys.executable, str(ROOT / "kernel" / "lab.py"), *more]
-    command += ["--build-dir", str(args.build_dir / "kernel")]
+def kernel_lab(build: Path, *options: str, script: str = "lab.py") -> None:
+    command = [sys.executable, str(ROOT / "kernel" / script), *options]
+    command += ["--build-dir", str(build / "kernel")]
     status = subprocess.run(command).returncode
     if status != 0:
-        raise Failed(f"kernel/lab.py failed with status {status}")
+        raise Failed(f"kernel/{script} failed with status {status}")
+
+
+def kernel_project(build: Path) -> List[str]:
+    """The options for what is to run in the guest of this project."""
+    musl = obtain(ROOT / "bench" / "REPOSITORIES", "musl", build)
+    return ["--project", str(build), "--musl", str(musl)]
 
 
 def command_kernel_test(args: argparse.Namespace) -> None:
-    wanted = {
-        "--debug-kernel": args.debug_kernel,
-        "--soak": args.soak,
-        "--each-patch": args.each_patch,
-    }
-    kernel_lab(args, *(option for option, given in wanted.items() if given))
+    if args.soak:
+        steps = Steps(2)
+        steps.next("packages")
+        install(missing_packages("kernel"), args.build_dir / "logs")
+        steps.next("1,000,000 fuzzed calls, 100,000 spawns")
+        report = ROOT / "bench" / "results" / "kernel-soak.md"
+        kernel_lab(args.build_dir, "--report", str(report), script="soak.py")
+        return
+    steps = Steps(6 if args.each_patch else 5)
+    set_up("kernel", args.build_dir, args.ninja_source, steps, KERNEL_TARGETS)
+    if args.each_patch:
+        steps.next("a compiler for arm64")
+        install(missing_packages("each-patch"), args.build_dir / "logs")
+    steps.next("Linux with the series of kernel/")
+    wanted = {"--debug-kernel": args.debug_kernel, "--each-patch": args.each_patch}
+    options = [option for option, given in wanted.items() if given]
+    kernel_lab(args.build_dir, *options, *kernel_project(args.build_dir))
     say("passed")
 
 
 def command_kernel_shell(args: argparse.Namespace) -> None:
-    kernel_lab(args, "--shell")
+    steps = Steps(2)
+    steps.next("packages")
+    install(missing_packages("kernel"), args.build_dir / "logs")
+    steps.next("the kernel")
+    kernel_lab(args.build_dir, "--shell")
 
 
 def command_clean(args: argparse.Namespace) -> None:

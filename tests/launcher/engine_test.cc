@@ -533,6 +533,7 @@ TEST_P(AutoTest, AGlibcThatMeetsEpermIsAnErrorNotAHang) {
 
 TEST_P(AutoTest, WithoutEventfdNothingTakesOver) {
   InChild([&] {
+    RefuseKernel();
     RefuseSyscall(SYS_eventfd2, EMFILE);
     RefuseFromProgram(SYS_clone3, ENOSYS);
     Make({});
