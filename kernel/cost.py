@@ -5,7 +5,8 @@ usage: cost.py --build-dir=DIR --report=FILE
 
 Wants the plain kernel and the programs that lab.py has built in DIR. QEMU runs
 one instruction for each nanosecond of the guest's clock, so that the clock of
-the guest counts instructions, the same in each run and at any load.
+the guest counts instructions, the same in each run and at any load. Then once
+more by an ordinary clock, and with profile/paths.c for where they go.
 """
 
 import argparse
@@ -19,6 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE.parent / "bench"))
 import env  # noqa: E402
 import lab  # noqa: E402
+import phases  # noqa: E402
 
 # ERMS would make QEMU count each byte of a copy; a random layout would make it
 # translate ld.so anew for each start.
@@ -28,6 +30,7 @@ GUEST = lab.Guest(
     qemu=["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2024-01-01,clock=vm"],
     kernel="norandmaps quiet",
 )
+CLOCK_GUEST = lab.Guest(cpus=1, kernel="norandmaps quiet")
 ROUNDS = 9
 
 Key = Tuple[str, str, int, int, int]  # method, target, descriptors, MiB, callers
@@ -37,10 +40,21 @@ METHODS = ["fork", "vfork", "posix_spawn", "clone3", "template-path", "template-
 TARGETS = ["noop_tiny", "noop_static", "noop_dynamic"]
 
 
+PROFILES = [
+    ("vfork", "noop_tiny"),
+    ("clone3", "noop_tiny"),
+    ("template-fd", "noop_tiny"),
+    ("template-path", "noop_tiny"),
+    ("template-fd", "noop_dynamic"),
+]
+
+
+def plain_cases() -> List[Key]:
+    return [(method, target, 3, 0, 1) for target in TARGETS for method in METHODS]
+
+
 def cases() -> List[Key]:
-    wanted: List[Key] = []
-    for target in TARGETS:
-        wanted += [(method, target, 3, 0, 1) for method in METHODS]
+    wanted = plain_cases()
     wanted.append(("template-write", "noop_tiny", 3, 0, 1))
     wanted.append(("template-write", "noop_dynamic", 3, 0, 1))
     for fds in (100, 1000):
@@ -50,20 +64,22 @@ def cases() -> List[Key]:
     return wanted
 
 
-def count(vmlinux: Path, programs: List[Path], log: Path) -> Dict[Key, Cost]:
+def count(
+    vmlinux: Path, programs: List[Path], log: Path, guest: lab.Guest, wanted: List[Key]
+) -> Dict[Key, Cost]:
     lines = []
-    for method, target, fds, mib, callers in cases():
-        spawns = 20 if callers > 1 else 30 if method == "fork" and mib else 200
+    for method, target, fds, mib, callers in wanted:
+        spawns = 100 if callers > 1 else 30 if method == "fork" and mib else 200
         lines.append(
             f"spawn_cost {method} /b/{target} {spawns} {ROUNDS} {fds} {mib} {callers}"
         )
-    text = lab.boot(vmlinux, programs, "\n".join(lines) + "\n", log, GUEST)
+    text = lab.boot(vmlinux, programs, "\n".join(lines) + "\n", log, guest)
     found: Dict[Key, Cost] = {}
     for match in re.finditer(r"COST (\S+) (\S+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)", text):
         method, target, *numbers = match.groups()
         fds, mib, callers, low, median, high = map(int, numbers)
         found[(method, target, fds, mib, callers)] = (low, median, high)
-    missing = [case for case in cases() if case not in found]
+    missing = [case for case in wanted if case not in found]
     if missing:
         raise lab.LabError(f"no result for {missing[0]} and {len(missing) - 1} more; log: {log}")
     return found
@@ -110,7 +126,15 @@ def goals(costs: Dict[Key, Cost]) -> List[str]:
     return rows
 
 
-def report(costs: Dict[Key, Cost]) -> str:
+def times(found: Dict[Key, Cost]) -> List[str]:
+    lines = ["| | three instructions | static, glibc | dynamic, glibc |", "|---|---|---|---|"]
+    for method in METHODS:
+        cells = [f"{found[(method, target, 3, 0, 1)][0] / 1000:.0f}" for target in TARGETS]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def report(costs: Dict[Key, Cost], clock: Dict[Key, Cost], paths: List[Dict[str, float]]) -> str:
     def key(target: str, fds: int = 3, mib: int = 0, n: int = 1) -> Key:
         return ("", target, fds, mib, n)
 
@@ -128,7 +152,7 @@ def report(costs: Dict[Key, Cost]) -> str:
         "           mitigations, one CPU, QEMU TCG with -icount shift=0: the clock counts",
         "           instructions of all that runs, kernel and user",
         f"Method     kernel/tests/spawn_cost.c, {ROUNDS} rounds of 200 (fork of 64 MiB: 30; 16",
-        "           callers: 20 each); static caller; files in a ramfs, two path components",
+        "           callers: 100 each); static caller; files in a ramfs, two path components",
         "",
         "Thousands of instructions a spawn, median (lowest highest):",
         "",
@@ -153,6 +177,18 @@ def report(costs: Dict[Key, Cost]) -> str:
     )
     lines += ["", *goals(costs), ""]
     lines += [
+        "Microseconds a spawn, lowest round, by the clock of a guest without -icount. An",
+        "emulator's time is that of its translated code, and of whatever else ran on the",
+        "machine; it is for comparing the methods, roughly:",
+        "",
+        *times(clock),
+        "",
+        "Where the thousands of instructions go, by call path (kernel/profile/paths.c):",
+        "",
+        *phases.table(PROFILES, paths),
+        "",
+    ]
+    lines += [
         "Headers    Keeping the ELF headers saves "
         f"{(read[1] - cached[1]) / 1000:.1f} k of {read[1] / 1000:.1f} k for three",
         "           instructions and "
@@ -161,8 +197,9 @@ def report(costs: Dict[Key, Cost]) -> str:
         "           form with and without SPAWN_TEMPLATE_CREATE_ALLOW_WRITE, which does",
         "           without them.",
         "Reading    vfork and posix_spawn make no pidfd; the templates and clone3 do. Each",
-        "           of 16 callers makes a template of its own, which is counted. A count",
-        "           says nothing of caches, TLB or the cost of a fault.",
+        "           of 16 callers makes a template of its own, which is counted, and",
+        "           so is its share of the fork that makes it. A count says nothing of",
+        "           caches, TLB or the cost of a fault.",
         "Again      ./configure.py kernel-test && kernel/cost.py --build-dir=build/kernel \\",
         "             --report=bench/results/kernel.md",
     ]
@@ -177,12 +214,15 @@ def main() -> int:
     args = parser.parse_args()
     where = args.build_dir.resolve()
     programs = sorted((where / "programs").iterdir())
+    vmlinux = where / "plain-kernel" / "vmlinux"
     try:
-        costs = count(where / "plain-kernel" / "vmlinux", programs, where / "cost.log")
+        costs = count(vmlinux, programs, where / "cost.log", GUEST, cases())
+        clock = count(vmlinux, programs, where / "clock.log", CLOCK_GUEST, plain_cases())
+        paths = phases.profile(where, programs, GUEST, PROFILES)
     except lab.LabError as error:
         print(error, file=sys.stderr)
         return 1
-    args.report.write_text(report(costs))
+    args.report.write_text(report(costs, clock, paths))
     print(f"wrote {args.report}")
     return 0
 
