@@ -6,7 +6,7 @@ usage: cost.py --build-dir=DIR --report=FILE
 Wants the plain kernel and the programs that lab.py has built in DIR. QEMU runs
 one instruction for each nanosecond of the guest's clock, so that the clock of
 the guest counts instructions, the same in each run and at any load. Then once
-more by an ordinary clock, and with profile/paths.c for where they go.
+more by an ordinary clock. Where they go: phases.py.
 """
 
 import argparse
@@ -20,7 +20,6 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE.parent / "bench"))
 import env  # noqa: E402
 import lab  # noqa: E402
-import phases  # noqa: E402
 
 # ERMS would make QEMU count each byte of a copy; a random layout would make it
 # translate ld.so anew for each start.
@@ -38,15 +37,6 @@ Cost = Tuple[int, int, int]  # lowest, median, highest
 
 METHODS = ["fork", "vfork", "posix_spawn", "clone3", "template-path", "template-fd"]
 TARGETS = ["noop_tiny", "noop_static", "noop_dynamic"]
-
-
-PROFILES = [
-    ("vfork", "noop_tiny"),
-    ("clone3", "noop_tiny"),
-    ("template-fd", "noop_tiny"),
-    ("template-path", "noop_tiny"),
-    ("template-fd", "noop_dynamic"),
-]
 
 
 def plain_cases() -> List[Key]:
@@ -134,7 +124,7 @@ def times(found: Dict[Key, Cost]) -> List[str]:
     return lines
 
 
-def report(costs: Dict[Key, Cost], clock: Dict[Key, Cost], paths: List[Dict[str, float]]) -> str:
+def report(costs: Dict[Key, Cost], clock: Dict[Key, Cost]) -> str:
     def key(target: str, fds: int = 3, mib: int = 0, n: int = 1) -> Key:
         return ("", target, fds, mib, n)
 
@@ -183,10 +173,6 @@ def report(costs: Dict[Key, Cost], clock: Dict[Key, Cost], paths: List[Dict[str,
         "",
         *times(clock),
         "",
-        "Where the thousands of instructions go, by call path (kernel/profile/paths.c):",
-        "",
-        *phases.table(PROFILES, paths),
-        "",
     ]
     lines += [
         "Headers    Keeping the ELF headers saves "
@@ -199,7 +185,7 @@ def report(costs: Dict[Key, Cost], clock: Dict[Key, Cost], paths: List[Dict[str,
         "Reading    vfork and posix_spawn make no pidfd; the templates and clone3 do. Each",
         "           of 16 callers makes a template of its own, which is counted, and",
         "           so is its share of the fork that makes it. A count says nothing of",
-        "           caches, TLB or the cost of a fault.",
+        "           caches, TLB or the cost of a fault. Where they go: kernel-paths.md.",
         "Again      ./configure.py kernel-test && kernel/cost.py --build-dir=build/kernel \\",
         "             --report=bench/results/kernel.md",
     ]
@@ -218,11 +204,10 @@ def main() -> int:
     try:
         costs = count(vmlinux, programs, where / "cost.log", GUEST, cases())
         clock = count(vmlinux, programs, where / "clock.log", CLOCK_GUEST, plain_cases())
-        paths = phases.profile(where, programs, GUEST, PROFILES)
     except lab.LabError as error:
         print(error, file=sys.stderr)
         return 1
-    args.report.write_text(report(costs, clock, paths))
+    args.report.write_text(report(costs, clock))
     print(f"wrote {args.report}")
     return 0
 

@@ -1,14 +1,36 @@
-"""Where the instructions of a spawn go: the paths that profile/paths.c counts, by
-what they are for."""
+#!/usr/bin/env python3
+"""Where the instructions of a spawn go; writes a report.
 
+usage: phases.py --build-dir=DIR --report=FILE
+
+Wants the plain kernel and the programs that lab.py has built in DIR. A plugin of
+QEMU, profile/paths.c, counts by call path; here the paths are sorted by what they
+are for.
+"""
+
+import argparse
 import subprocess
+import sys
 from pathlib import Path
 from typing import Dict, List, Tuple
 
-import lab
+HERE = Path(__file__).resolve().parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE.parent / "bench"))
+import cost  # noqa: E402
+import env  # noqa: E402
+import lab  # noqa: E402
 
-PLUGIN = Path(__file__).resolve().parent / "profile" / "paths.c"
+PLUGIN = HERE / "profile" / "paths.c"
 SPAWNS = 200
+
+CASES = [
+    ("vfork", "noop_tiny"),
+    ("clone3", "noop_tiny"),
+    ("template-fd", "noop_tiny"),
+    ("template-path", "noop_tiny"),
+    ("template-fd", "noop_dynamic"),
+]
 
 # A path belongs to the first of these that has one of its functions.
 PHASES: List[Tuple[str, str]] = [
@@ -62,10 +84,9 @@ def sort_out(text: str) -> Dict[str, int]:
     return found
 
 
-def profile(
-    where: Path, programs: List[Path], guest: lab.Guest, cases: List[Tuple[str, str]]
-) -> List[Dict[str, float]]:
-    """For each method and target: instructions a spawn, by phase."""
+def profile(where: Path) -> List[Dict[str, float]]:
+    """For each of CASES: instructions a spawn, by phase."""
+    programs = sorted((where / "programs").iterdir())
     log = where / "profile-build.log"
     log.write_text("")
     plugin = where / "paths.so"
@@ -75,7 +96,7 @@ def profile(
     with symbols.open("w") as file:
         subprocess.run(["sort", str(kernel / "System.map")], stdout=file, check=True)
     results = []
-    for method, target in cases:
+    for method, target in CASES:
         out = where / f"profile-{method}-{target}.paths"
         out.unlink(missing_ok=True)
         options = ["-plugin", f"{plugin},symbols={symbols},out={out}"]
@@ -84,7 +105,7 @@ def profile(
             programs,
             f"spawn_cost {method} /b/{target} {SPAWNS} 1 3 0 1\n",
             where / "profile.log",
-            guest._replace(qemu=[*guest.qemu, *options]),
+            cost.GUEST._replace(qemu=[*cost.GUEST.qemu, *options]),
         )
         if "COST" not in text or not out.exists():
             raise lab.LabError(f"no profile of {method}; log: {where}/profile.log")
@@ -93,8 +114,8 @@ def profile(
     return results
 
 
-def table(cases: List[Tuple[str, str]], results: List[Dict[str, float]]) -> List[str]:
-    names = [f"{method}, {target.replace('noop_', '')}" for method, target in cases]
+def table(results: List[Dict[str, float]]) -> List[str]:
+    names = [f"{method}, {target.replace('noop_', '')}" for method, target in CASES]
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     totals = [sum(found.values()) for found in results]
     for phase in [name for name, _ in PHASES] + [REST]:
@@ -108,3 +129,42 @@ def table(cases: List[Tuple[str, str]], results: List[Dict[str, float]]) -> List
         lines.append(f"| {phase} | " + " | ".join(cells) + " |")
     sums = " | ".join(f"{total / 1000:.1f}" for total in totals)
     return lines + [f"| all | {sums} |"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS)
+    parser.format_help = lambda: __doc__ or ""  # type: ignore[method-assign]
+    parser.add_argument("--build-dir", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
+    args = parser.parse_args()
+    try:
+        results = profile(args.build_dir.resolve())
+    except lab.LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    report = [
+        "# Where the instructions of a spawn go",
+        "",
+        "Question   What is left to save, with spawn templates and without?",
+        "",
+        *env.header(),
+        f"Guest      {lab.describe_source()}; kernel/config/guest.config, one",
+        "           CPU, QEMU TCG with -icount shift=0",
+        f"Method     kernel/tests/spawn_cost.c, {SPAWNS} spawns, counted by kernel/profile/paths.c:",
+        "           each instruction of the kernel by the calls that lead to it, user code",
+        "           as one; kernel/phases.py sorts them. Caller and child together",
+        "",
+        "Thousands of instructions a spawn:",
+        "",
+        *table(results),
+        "",
+        "Again      ./configure.py kernel-test && kernel/phases.py --build-dir=build/kernel \\",
+        "             --report=bench/results/kernel-paths.md",
+    ]
+    args.report.write_text("\n".join(report) + "\n")
+    print(f"wrote {args.report}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
