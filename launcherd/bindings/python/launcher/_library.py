@@ -315,10 +315,17 @@ class Shared:
 
     def spawn(self, command: Command) -> int:
         number = c_uint64()
-        with self.lock:
-            self._check(_library.launcher_spawn, self._handle, byref(command), byref(number))
-            self._waiters[number.value] = _Waiter()
-        return number.value
+        try:
+            with self.lock:
+                self._check(_library.launcher_spawn, self._handle, byref(command), byref(number))
+                self._waiters[number.value] = _Waiter()
+            return number.value
+        except BaseException:
+            # An interrupt comes when the call is back: the child is there already.
+            if number.value:
+                self.kill(number.value, signal.SIGKILL)
+                self._waiters.pop(number.value, None)
+            raise
 
     def kill(self, number: int, signal_number: int) -> None:
         """One that has ended meanwhile is no error."""
