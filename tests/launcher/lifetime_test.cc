@@ -20,6 +20,10 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+/// In which two processes have started wherever these tests run, in an emulator
+/// on a machine with other work as well.
+constexpr milliseconds kTimeToStart{1500};
+
 class LifetimeTest : public LauncherTest {
  protected:
   /// A child that does `before`, tells its pid and waits for the end of its
@@ -476,7 +480,7 @@ TEST_P(LifetimeTest, TimeoutKillsTheWholeGroup) {
   Command command;
   command.in = Stdio::FromFd(gate_.read.get());
   command.actions = {&action, 1};
-  command.timeout = milliseconds(100);
+  command.timeout = kTimeToStart;
   Probe({"fork", "wait", "0", "end", "wait", "0"}, command);
   Finished done = Finish();
   EXPECT_TRUE(done.timed_out);
@@ -512,7 +516,7 @@ TEST_P(LifetimeTest, TimeoutIsOfOneChildAlone) {
 TEST_P(LifetimeTest, TimeoutCoversAHeldPipe) {
   Command command;
   command.in = Stdio::FromFd(gate_.read.get());
-  command.timeout = milliseconds(50);
+  command.timeout = kTimeToStart;
   Probe({"fork", "wait", "0", "end"}, command);
   Finished done = Finish();
   EXPECT_TRUE(done.timed_out);
@@ -523,8 +527,7 @@ TEST_P(LifetimeTest, TimeoutCoversAHeldPipe) {
 TEST_P(LifetimeTest, TimeoutDoesNotWaitForWhatHasLeftTheGroup) {
   Command command;
   command.in = Stdio::FromFd(gate_.read.get());
-  // Time for two processes to start on a slow machine.
-  command.timeout = milliseconds(500);
+  command.timeout = kTimeToStart;
   Probe({"fork", "setpgid", "wait", "0", "end", "wait", "0"}, command);
   Finished done = Finish();
   EXPECT_TRUE(done.timed_out);
