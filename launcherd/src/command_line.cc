@@ -602,6 +602,7 @@ class Reader {
     if (Same(BaseName(name), "setsid"))
       return Shells("setsid, which asks who leads the process group");
     pending_cd_ = false;
+    has_program_ = true;
     return true;
   }
 
@@ -615,6 +616,10 @@ class Reader {
   bool EndCd(size_t words, size_t others, const char* dir) {
     if (words != 2 || others != 0 || !IsPlainDirectory(dir))
       return Shells("builtin", "cd");
+    // The shells make the name absolute by their own idea of where they are,
+    // which is wrong once a program has moved the directory.
+    if (has_program_ && *dir != '/')
+      return Shells("cd to a relative name behind a program");
     pending_cd_ = true;
     return ReplaceBy({.kind = Kind::kChangeDir, .text = dir});
   }
@@ -663,6 +668,7 @@ class Reader {
   bool has_word_ = false;  ///< That command has a word already.
   uint32_t newlines_ = 0;
   bool pending_cd_ = false;     ///< A cd whose program has not come yet.
+  bool has_program_ = false;    ///< A program that runs before what follows.
   const char* over_ = nullptr;  ///< A command that none may follow.
   bool no_room_ = false;
   ShellReason reason_;

@@ -270,8 +270,8 @@ TEST(CommandLineTest, ChangesOfDirectory) {
       {"cd a && x", "cd a &&@8/0 [x]"},
       {"cd a && cd b/c && x", "cd a &&@8/0 cd b/c &&@18/0 [x]"},
       {"cd 'a b' && x", "cd a b &&@12/0 [x]"},
-      {"x && cd a && y", "[x] &&@5/0 cd a &&@13/0 [y]"},
-      {"cd a && x && cd b && y", "cd a &&@8/0 [x] &&@13/0 cd b &&@21/0 [y]"},
+      {"x && cd /a && y", "[x] &&@5/0 cd /a &&@14/0 [y]"},
+      {"cd a && x && cd /b && y", "cd a &&@8/0 [x] &&@13/0 cd /b &&@22/0 [y]"},
       {"cd / && x", "cd / &&@8/0 [x]"},
       {"cd .. && x", "cd .. &&@9/0 [x]"},
       {"cd ../../a/./b && x", "cd ../../a/./b &&@18/0 [x]"},
@@ -325,7 +325,7 @@ TEST(CommandLineTest, Exec) {
 
 TEST(CommandLineTest, EveryTooSmallRoomIsSaid) {
   for (const std::string& line :
-       {std::string("A=1 x a b >f 2>&1 && cd c && y && exit 3"),
+       {std::string("A=1 x a b >f 2>&1 && cd / && y && exit 3"),
         std::string("cd a && exec b c"), std::string("exit 3"),
         std::string("x"), std::string("a && b && c && true")}) {
     SCOPED_TRACE(line);

@@ -85,6 +85,8 @@ TEST_P(ShellLineTest, DirectoryThatAProgramMoves) {
   ExpectSame("cd sub && /bin/mv ../sub ../moved && act cwd env");
   ExpectSame("cd sub && /bin/mv ../sub ../moved && act write 1 x >f");
   ExpectSame("cd sub && /bin/mv ../sub ../moved && cd .. && act cwd env");
+  ExpectSame("cd sub && /bin/mv ../sub ../moved && cd . && act cwd env");
+  ExpectSame("cd sub && /bin/mv ../sub ../moved && cd / && act cwd env");
   ExpectSame("cd sub && /bin/mv ../sub ../moved && nosuch a", "cannot start");
   ExpectSame("cd sub && /bin/rm -r ../sub && act cwd env");
   prepare_ = [this] { dir_.Dir("work/other"); };
