@@ -210,7 +210,15 @@ Result<std::vector<Slot>> FindSlots(const Tracee& tracee, const Image& image,
     slots.push_back({.address = address,
                      .kind = kind,
                      .offset = static_cast<uint32_t>(offset),
-                     .read_only = !image.mappings()[mapping].writable});
+                     .locked_start = 0,
+                     .locked_size = 0});
+    const Mapping& around = image.mappings()[mapping];
+    if (around.writable)
+      return;
+    constexpr uint64_t kSmall = 16 * kPage;
+    const bool whole = around.end - around.start <= kSmall;
+    slots.back().locked_start = whole ? around.start : address & ~(kPage - 1);
+    slots.back().locked_size = whole ? around.end - around.start : kPage;
   };
   image.EachOwnWord([&](size_t mapping, uint64_t address, uint64_t word) {
     if (word == start.arguments)

@@ -93,20 +93,24 @@ void PlaceTexts(uint64_t to, const char* from, uint32_t size, char** pointers) {
   }
 }
 
+long Protect(const Slot& slot, long protection) {
+  return Raw(SYS_mprotect, static_cast<long>(slot.locked_start),
+             static_cast<long>(slot.locked_size), protection);
+}
+
 long SetSlots(const StubContext& context, uint64_t name, uint64_t stack,
               uint32_t count, int32_t pid) {
-  uint64_t open_page = 0;
+  const Slot* open = nullptr;  // Whose lock is open.
   long ret = 0;
-  for (uint32_t i = 0; i < context.slot_count && ret == 0; ++i) {
+  for (uint32_t i = 0; i < context.slot_count; ++i) {
     const Slot& slot = context.slots[i];
-    uint64_t page = slot.address & ~(kPage - 1);
-    if (slot.read_only && page != open_page) {
-      if (open_page)
-        ret = Raw(SYS_mprotect, static_cast<long>(open_page), kPage, PROT_READ);
-      open_page = page;
+    if (slot.locked_size &&
+        !(open && open->locked_start == slot.locked_start)) {
+      if (open)
+        ret = Protect(*open, PROT_READ);
+      open = &slot;
       if (ret == 0)
-        ret = Raw(SYS_mprotect, static_cast<long>(page), kPage,
-                  PROT_READ | PROT_WRITE);
+        ret = Protect(slot, PROT_READ | PROT_WRITE);
       if (ret < 0)
         return ret;
     }
@@ -130,9 +134,7 @@ long SetSlots(const StubContext& context, uint64_t name, uint64_t stack,
         break;
     }
   }
-  if (open_page && ret == 0)
-    ret = Raw(SYS_mprotect, static_cast<long>(open_page), kPage, PROT_READ);
-  return ret;
+  return open ? Protect(*open, PROT_READ) : 0;
 }
 
 /// Returns 0 or -errno.

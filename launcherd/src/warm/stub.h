@@ -54,8 +54,11 @@ struct Slot {
   uint64_t address;
   Kind kind;
   uint32_t offset;
-  uint32_t read_only;  ///< Its page, by a mprotect(2) of the loader's (RELRO).
-  uint32_t unused;
+  /// What is to be made writable for it, if the loader has made it read-only
+  /// (RELRO): a whole mapping, which need not be split then, unless it is
+  /// large.
+  uint64_t locked_start;
+  uint64_t locked_size;  ///< 0: it is writable.
 };
 
 inline constexpr uint32_t kMostSlots = 64;
