@@ -28,11 +28,10 @@ void DieOf(int signal) {
 }
 
 void EndUnknown(const char* self, const char* program, const char* what) {
-  const char* const texts[] = {
-      self,    ": launcherd has ended, and how '",
-      program, "' has ended cannot be known; ",
-      what,    " counts as failed\n",
-      nullptr};
+  const char* const texts[] = {self,    ": launcherd has ended, and how '",
+                               program, "' has ended cannot be known; ",
+                               what,    " counts as failed\n",
+                               nullptr};
   Complain(texts);
   Exit(125);
 }

@@ -156,8 +156,7 @@ bool Line::Next() {
     ++last;
   *last = rest;
   if (invocation.directory >= 0) {
-    environment_.ExportForShell(entries_, environment_.changed(),
-                                &shell_envp_);
+    environment_.ExportForShell(entries_, environment_.changed(), &shell_envp_);
     invocation.envp = shell_envp_.data();
     close(invocation.directory);
     invocation.directory = -1;

@@ -1,5 +1,5 @@
-// From a command line to its programs, if nothing else is in it: to one, as make
-// would start it by itself; or to one after the other, as dash would.
+// From a command line to its programs, if nothing else is in it: to one, as
+// make would start it by itself; or to one after the other, as dash would.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -63,7 +63,7 @@ class Line {
 
   std::string reason_;
   char* text_ = nullptr;
-  char** entries_ = nullptr;  ///< The environment as it came.
+  char** entries_ = nullptr;       ///< The environment as it came.
   std::vector<PlanToken> tokens_;  ///< None of a simple line.
   size_t next_ = 0;
   Program program_;

@@ -1,6 +1,7 @@
 // launcher-sh: stands in for /bin/sh where make looks for its SHELL. A line of
 // one program is that program, started by launcherd if that can do it faster;
-// programs joined by && are so one after the other; all the rest is the shell's.
+// programs joined by && are so one after the other; all the rest is the
+// shell's.
 //
 // SPDX-License-Identifier: Apache-2.0
 

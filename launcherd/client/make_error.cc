@@ -35,7 +35,8 @@ bool SpeaksEnglish() {
   return true;
 }
 
-/// A file of the parent in /proc, up to 64 KiB of it: empty if it cannot be read.
+/// A file of the parent in /proc, up to 64 KiB of it: empty if it cannot be
+/// read.
 std::string ReadOfParent(const char* name) {
   std::string path = "/proc/";
   char digits[16];
@@ -68,7 +69,8 @@ void FailAsMake(const char* program, long error) {
   text.erase(0, text.rfind('/') + 1);
   if (text.empty())
     return;
-  const std::string environment = std::string(1, '\0') + ReadOfParent("/environ");
+  const std::string environment =
+      std::string(1, '\0') + ReadOfParent("/environ");
   constexpr std::string_view kLevel("\0MAKELEVEL=", 11);
   if (size_t at = environment.find(kLevel); at != environment.npos) {
     const char* level = environment.c_str() + at + kLevel.size();

@@ -8,9 +8,9 @@
 namespace launcher {
 
 /// Ends this process, a child of make, with make's words (4.3 and 4.4) and the
-/// status that it gives to such a line: "make[1]: x: No such file or directory",
-/// 127. Returns if these are not known: another error than ENOENT and EACCES, or
-/// make may speak another language. `error` is a negative errno.
+/// status that it gives to such a line: "make[1]: x: No such file or
+/// directory", 127. Returns if these are not known: another error than ENOENT
+/// and EACCES, or make may speak another language. `error` is a negative errno.
 void FailAsMake(const char* program, long error);
 
 }  // namespace launcher

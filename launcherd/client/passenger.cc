@@ -335,9 +335,8 @@ JobEnd RunByServer(const Program& program) {
   int socket = Connect(server);
   if (socket < 0)
     return {};
-  int directory =
-      static_cast<int>(Raw(SYS_openat, AT_FDCWD, Arg("."),
-                           O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
+  int directory = static_cast<int>(
+      Raw(SYS_openat, AT_FDCWD, Arg("."), O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
 
   sys::KernelSigset forwarded = ForwardedSet(), mask = 0;
   Raw(SYS_rt_sigprocmask, SIG_BLOCK, Arg(&forwarded), Arg(&mask), sizeof(mask));

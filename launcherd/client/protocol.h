@@ -70,7 +70,8 @@ inline void ReadOwnState(uint64_t* own) {
   own[3] = static_cast<uint64_t>(sys::Raw(SYS_personality, 0xffffffff));
   own[4] = static_cast<uint64_t>(policy);
   own[5] = nodes[0];
-  own[6] = static_cast<uint64_t>(death) | static_cast<uint64_t>(subreaper) << 32;
+  own[6] = static_cast<uint64_t>(death) | static_cast<uint64_t>(subreaper)
+                                              << 32;
   // KEYCTL_GET_KEYRING_ID of KEY_SPEC_SESSION_KEYRING.
   own[7] = static_cast<uint64_t>(sys::Raw(SYS_keyctl, 0, -3, 0));
 }

@@ -1,5 +1,6 @@
 // The way out that is always right: /bin/sh takes this process over, with the
-// arguments and the environment that it was started with, or goes on with the rest.
+// arguments and the environment that it was started with, or goes on with the
+// rest.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -23,8 +24,8 @@ extern Invocation invocation;
 /// The value of a variable of the invocation, or null.
 const char* Environment(const char* name);
 
-/// argv[0] becomes "/bin/sh", the rest is the invocation's. If there is no shell:
-/// exit 127.
+/// argv[0] becomes "/bin/sh", the rest is the invocation's. If there is no
+/// shell: exit 127.
 [[noreturn]] void RunRealShell();
 
 [[noreturn]] void Exit(int status);

@@ -116,8 +116,8 @@ void Main(char** argv, char** envp) {
   program.envp.push_back(nullptr);
   Raw(SYS_rt_sigprocmask, SIG_BLOCK, 0, Arg(&program.mask),
       sizeof(program.mask));
-  if (long error = FindProgram(masks ? name.data() : argv[0], masks,
-                               &program.path);
+  if (long error =
+          FindProgram(masks ? name.data() : argv[0], masks, &program.path);
       error != 0)
     Fail(argv[0], error);
   // gcc looks for its parts from where it is, by this name.

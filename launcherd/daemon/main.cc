@@ -81,7 +81,8 @@ int main(int argc, char** argv) {
       "launcherd [--stats] [--tools] [--] COMMAND [ARG...]\n"
       "COMMAND is a build tool, such as make -j8. It runs as without "
       "launcherd, but\nprograms that it starts often are started from warm "
-      "templates. --stats: tells\nafterwards what was started how. --tools: for "
+      "templates. --stats: tells\nafterwards what was started how. --tools: "
+      "for "
       "other tools than make. See\nlauncherd(1).");
 
   launcherd::WrapOptions wrap;

@@ -136,8 +136,7 @@ bool Server::OnReadable(Connection* connection) {
       (void)launcher_->Kill(connection->job, SIGKILL);
     return false;
   }
-  if (std::string reason;
-      ReadNote(message, endpoint_.cookie, &reason)) {
+  if (std::string reason; ReadNote(message, endpoint_.cookie, &reason)) {
     constexpr size_t kMostReasons = 64;
     ++counters_.shell[counters_.shell.size() < kMostReasons ||
                               counters_.shell.contains(reason)

@@ -9,8 +9,8 @@ namespace launcherd {
 
 struct WrapOptions {
   bool stats = false;  ///< Tells on standard error what was launched how.
-  bool tools = false;  ///< Sets the variables by which other tools than make are
-                       ///< told of a compiler launcher or a shell.
+  bool tools = false;  ///< Sets the variables by which other tools than make
+                       ///< are told of a compiler launcher or a shell.
 };
 
 /// Runs `argv` (with a null at the end) and ends as it ended: returns its exit

@@ -117,6 +117,6 @@ int main(int argc, char** argv) {
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
   }
   printf("%zu inputs and %lu made of them, seed %lu: good\n", corpus.size(),
-          runs, seed);
+         runs, seed);
   return 0;
 }

@@ -1,10 +1,10 @@
 // The server of `launcherd make`, given any message: it answers in messages of
 // the protocol or not at all, hangs up, and keeps nothing.
 //
-// The first byte of an input: how many descriptors go with the message (6 bits),
-// whether it is to have the right cookie (64), and be of a client that differs
-// in nothing (128). The second: above 240, the message is made too long. The
-// rest is the message.
+// The first byte of an input: how many descriptors go with the message (6
+// bits), whether it is to have the right cookie (64), and be of a client that
+// differs in nothing (128). The second: above 240, the message is made too
+// long. The rest is the message.
 //
 // Nothing is ever launched: no program is parked, and others are not asked for.
 //
@@ -145,9 +145,9 @@ void Fixture::Run(const uint8_t* data, size_t size) {
     Require(got == sizeof(Answer), "an answer that is none");
     uint32_t kind;
     memcpy(&kind, answer, sizeof(kind));
-    Require(kind == Answer::kInPlace ||
-                (kind == Answer::kLaunching && !launching),
-            "an answer out of place");
+    Require(
+        kind == Answer::kInPlace || (kind == Answer::kLaunching && !launching),
+        "an answer out of place");
     launching = true;
   }
   table_.clear();

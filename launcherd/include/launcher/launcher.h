@@ -208,8 +208,8 @@ class Launcher {
     /// stay open in an exec. A parked process has these from the time when it
     /// was made, so they are compared before each warm launch, a third of its
     /// cost; this leaves that out. What others can change in the host (limits,
-    /// priority, scheduling, affinity, cgroup, timer slack, ...) is compared all
-    /// the same.
+    /// priority, scheduling, affinity, cgroup, timer slack, ...) is compared
+    /// all the same.
     bool host_keeps_state = false;
 
     /// Asked before the executable of this absolute path is parked. A parked
