@@ -206,8 +206,8 @@ class Launcher {
     /// namespaces, root and working directory, session, personality, filters
     /// and labels of security, policy of memory, and which of its descriptors
     /// stay open in an exec. A parked process has these from the time when it
-    /// was made, so they are compared before each warm launch, a third of its
-    /// cost; this leaves that out. What others can change in the host (limits,
+    /// was made, so they are compared before each warm launch; this leaves that
+    /// out. What others can change in the host (limits,
     /// priority, scheduling, affinity, cgroup, timer slack, ...) is compared
     /// all the same.
     bool host_keeps_state = false;

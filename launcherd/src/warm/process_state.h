@@ -47,7 +47,8 @@ class ProcessStateReader {
     return ReadForeign(state) && ReadOwn(state);
   }
 
-  /// The first part of it alone, a quarter of the cost.
+  /// The first part of it alone: without the files and links of proc(5) that
+  /// cost most.
   bool ReadForeign(ProcessState* state);
 
   /// Every descriptor is below this; as of the last Read().
