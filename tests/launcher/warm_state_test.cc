@@ -3,6 +3,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 
+#include <fcntl.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -43,6 +44,11 @@ class WarmStateTest : public WarmTest {
     int status = -1;
     ASSERT_EQ(other, waitpid(other, &status, 0));
     ASSERT_EQ(0, status);
+  }
+
+  static bool HasChoiceOfCpu() {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
   }
 
   static std::function<bool(pid_t)> Write(const std::string& name,
@@ -121,7 +127,8 @@ TEST_F(WarmStateTest, ChangedByAnotherProcess) {
       FromOutside(one.change);
       ExpectSame(one.shown_by);
       EXPECT_EQ(Engine::kWarm, ExpectSame(one.shown_by));
-      EXPECT_NE(before, Run(*warm_, one.shown_by).output);
+      if (std::string(one.name) != "affinity" || HasChoiceOfCpu())
+        EXPECT_NE(before, Run(*warm_, one.shown_by).output);
       cold_.reset();
       warm_.reset();
     });
@@ -129,8 +136,8 @@ TEST_F(WarmStateTest, ChangedByAnotherProcess) {
 }
 
 TEST_F(WarmStateTest, DescriptorsOfTheFirstLaunch) {
-  Fd open(dup(STDIN_FILENO));
-  const std::string line = "\n" + std::to_string(open.get()) + " r ";
+  Fd held(open("/dev/null", O_RDONLY));
+  const std::string line = "\n" + std::to_string(held.get()) + " r ";
   Command command;
   command.inherit_fds = true;
   for (int i = 0; i < 3; ++i) {
