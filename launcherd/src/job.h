@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "kept_fd.h"
 #include "launch_block.h"
 #include "launcher/fd.h"
 #include "launcher/launcher.h"
@@ -40,6 +41,9 @@ inline constexpr size_t kTimers = 5;
 /// A captured stream.
 struct Stream {
   Fd fd;  ///< Read end, non-blocking; empty once it has ended.
+  /// Of a line with several programs, until its end: all of them have the same
+  /// pipe, as a shell would hand it to them.
+  KeptFd write_end;
   std::string text;
   uint64_t bytes = 0;
 };
@@ -116,6 +120,10 @@ struct Job {
   /// Whether it runs without the shell that it was meant for.
   bool Planned() const { return line && !in_shell; }
   bool StreamsOpen() const { return streams[0].fd || streams[1].fd; }
+  /// Whether the end of a stream tells the end of the child.
+  bool StreamTellsEnd() const {
+    return StreamsOpen() && !streams[0].write_end && !streams[1].write_end;
+  }
 };
 
 }  // namespace launcher

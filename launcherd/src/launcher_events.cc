@@ -80,18 +80,18 @@ void Launcher::Impl::List(Job* job, Job::Listed where) {
 void Launcher::Impl::WatchExit(Job* job) {
   if (job->pidfd &&
       loop.AddOnce(job->pidfd.get(), job->Token(Watch::kExit)).ok()) {
-    List(job,
-         job->StreamsOpen() ? Job::Listed::kWithPidfd : Job::Listed::kNowhere);
+    List(job, job->StreamTellsEnd() ? Job::Listed::kWithPidfd
+                                    : Job::Listed::kNowhere);
     return;
   }
   job->pidfd.Reset();
-  if (!job->StreamsOpen() && OpenPidfd(job))
+  if (!job->StreamTellsEnd() && OpenPidfd(job))
     return;
   ++statistics.late_pidfds;
   List(job, Job::Listed::kLate);
   SetTimer(job, Watch::kPoll,
            steady_clock::now() +
-               (job->StreamsOpen() ? kSlowPoll : job->poll_interval));
+               (job->StreamTellsEnd() ? kSlowPoll : job->poll_interval));
 }
 
 /// The pid is ours until we reap it, so it cannot mean another process.
@@ -114,7 +114,7 @@ bool Launcher::Impl::OpenPidfd(Job* job) {
   }
   CancelTimer(job, Watch::kPoll);
   List(job,
-       job->StreamsOpen() ? Job::Listed::kWithPidfd : Job::Listed::kNowhere);
+       job->StreamTellsEnd() ? Job::Listed::kWithPidfd : Job::Listed::kNowhere);
   return true;
 }
 
@@ -245,6 +245,7 @@ void Launcher::Impl::CloseStream(Job* job, Stream* stream) {
     return;
   loop.Remove(stream->fd.get());
   stream->fd.Reset();
+  stream->write_end.Reset();
   if (job->StreamsOpen() || job->state != Job::State::kRunning)
     return;
   job->times.drained = steady_clock::now();
@@ -257,6 +258,17 @@ void Launcher::Impl::CloseStream(Job* job, Stream* stream) {
 void Launcher::Impl::CloseStreams(Job* job) {
   for (Stream& stream : job->streams)
     CloseStream(job, &stream);
+}
+
+/// At the end of a line: only what its programs have left behind keeps the
+/// streams open from now on.
+void Launcher::Impl::CloseWriteEnds(Job* job) {
+  for (Stream& stream : job->streams) {
+    if (!stream.write_end)
+      continue;
+    stream.write_end.Reset();
+    OnReadable(job, &stream);
+  }
 }
 
 void Launcher::Impl::OnExit(Job* job) {
@@ -310,12 +322,12 @@ void Launcher::Impl::OnPoll(Job* job) {
   int ended = HasEnded(job->pid);
   // Where the system does not say, only the reaping tells: not before the end
   // of the output.
-  if (ended == 1 || (ended < 0 && !job->StreamsOpen())) {
+  if (ended == 1 || (ended < 0 && !job->StreamTellsEnd())) {
     OnExit(job);
     return;
   }
   milliseconds interval = kSlowPoll;
-  if (!job->StreamsOpen()) {
+  if (!job->StreamTellsEnd()) {
     interval = job->poll_interval;
     job->poll_interval = std::min(2 * interval, kLongestPoll);
   }
@@ -323,8 +335,18 @@ void Launcher::Impl::OnPoll(Job* job) {
 }
 
 void Launcher::Impl::FinishIfDone(Job* job) {
-  if (job->state != Job::State::kExited ||
-      (job->Planned() && AdvanceLine(job)) || job->StreamsOpen())
+  if (job->state != Job::State::kExited)
+    return;
+  const Progress progress =
+      job->Planned() ? AdvanceLine(job) : Progress::kEnded;
+  if (progress == Progress::kGoesOn)
+    return;
+  if (progress == Progress::kNotYet) {
+    LookAgain(job);
+    return;
+  }
+  CloseWriteEnds(job);
+  if (job->StreamsOpen())
     return;
   if (job->times.drained == TimePoint())
     job->times.drained = steady_clock::now();
@@ -332,9 +354,7 @@ void Launcher::Impl::FinishIfDone(Job* job) {
   Reaped reaped =
       job->reaped ? *job->reaped : ReapChild(job->pid, job->pidfd.get());
   if (reaped.state == Reaped::State::kRunning) {
-    job->state = Job::State::kRunning;
-    SetTimer(job, Watch::kPoll, steady_clock::now() + job->poll_interval);
-    job->poll_interval = std::min(2 * job->poll_interval, kLongestPoll);
+    LookAgain(job);
     return;
   }
 
@@ -361,6 +381,13 @@ void Launcher::Impl::FinishIfDone(Job* job) {
   if (job->Planned())
     EndLine(job, &result);
   Finish(job, std::move(result));
+}
+
+/// The system has said too early that it has ended.
+void Launcher::Impl::LookAgain(Job* job) {
+  job->state = Job::State::kRunning;
+  SetTimer(job, Watch::kPoll, steady_clock::now() + job->poll_interval);
+  job->poll_interval = std::min(2 * job->poll_interval, kLongestPoll);
 }
 
 void Launcher::Impl::FinishNotStarted(Job* job, Error error) {

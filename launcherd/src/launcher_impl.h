@@ -121,7 +121,8 @@ struct Launcher::Impl {
   Result<Block> StoreShell(const char* line, const Command& command);
   void PrepareProgram(Job* job);
   void GiveToShell(Job* job, const Error& error);
-  bool AdvanceLine(Job* job);
+  enum class Progress : uint8_t { kNotYet, kGoesOn, kEnded };
+  Progress AdvanceLine(Job* job);
   void StartNext(Job* job);
   void NoteDeath(Job* job, int signal, bool core_dumped);
   void EndLine(Job* job, Finished* result);
@@ -144,7 +145,9 @@ struct Launcher::Impl {
   void ArmDrain(Job* job, milliseconds drain);
   void CloseStream(Job* job, Stream* stream);
   void CloseStreams(Job* job);
+  void CloseWriteEnds(Job* job);
   void FinishIfDone(Job* job);
+  void LookAgain(Job* job);
   void FinishNotStarted(Job* job, Error error);
   void Finish(Job* job, Finished result);
   void TakeSurvivors(Job* job, Finished* result);

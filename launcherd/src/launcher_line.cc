@@ -170,23 +170,24 @@ void Launcher::Impl::GiveToShell(Job* job, const Error& error) {
     job->block->group_leader = job->leader;
 }
 
-/// The current program of a planned line has ended. Starts what comes next; the
-/// job may be gone then. False if it is the end of the line.
-bool Launcher::Impl::AdvanceLine(Job* job) {
+/// The current program of a planned line has ended, but for kNotYet. Starts
+/// what comes next: kGoesOn, the job may be gone then.
+Launcher::Impl::Progress Launcher::Impl::AdvanceLine(Job* job) {
   if (job->block && job->block->child.report.error != 0) {
     Error error = job->block->ReportedError();
-    if (!job->MayGoOn() ||
-        ReapChild(job->pid, job->pidfd.get()).state == Reaped::State::kRunning)
-      return false;
+    if (!job->MayGoOn())
+      return Progress::kEnded;
+    if (ReapChild(job->pid, job->pidfd.get()).state == Reaped::State::kRunning)
+      return Progress::kNotYet;
     job->pidfd.Reset();
     if (PutOff(job, error))
-      return true;
+      return Progress::kGoesOn;
     GiveToShell(job, error);
     StartNext(job);
-    return true;
+    return Progress::kGoesOn;
   }
   if (!job->line->HasNext() && !job->StreamsOpen())
-    return false;
+    return Progress::kEnded;
 
   Reaped ended = PeekChild(job->pid);
   if (ended.state == Reaped::State::kLost) {
@@ -198,14 +199,15 @@ bool Launcher::Impl::AdvanceLine(Job* job) {
       job->reaped.reset();
   }
   if (ended.state != Reaped::State::kReaped)
-    return false;
+    return ended.state == Reaped::State::kRunning ? Progress::kNotYet
+                                                  : Progress::kEnded;
   if (ended.signaled) {
     NoteDeath(job, ended.code, ended.core_dumped);
-    return false;
+    return Progress::kEnded;
   }
   if (ended.code != 0 || !job->MayGoOn() || !job->line->HasNext() ||
       !job->line->Next())
-    return false;
+    return Progress::kEnded;
 
   if (job->block)
     TakeTimes(job);
@@ -222,7 +224,7 @@ bool Launcher::Impl::AdvanceLine(Job* job) {
   job->reaped.reset();
   PrepareProgram(job);
   StartNext(job);
-  return true;
+  return Progress::kGoesOn;
 }
 
 /// Starts the next program of a line, or its shell, where one has run already.

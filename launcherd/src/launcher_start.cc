@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kept_fd.h"
 #include "launcher_impl.h"
 
 extern char** environ;
@@ -18,16 +19,6 @@ namespace {
 struct Pipe {
   Fd read_end, write_end;
 };
-
-/// Moves a descriptor out of the way of 0 to 2, where the child's stdio goes.
-Result<Fd> AboveStdio(Fd fd) {
-  if (fd.get() > 2)
-    return fd;
-  Fd moved(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-  if (!moved)
-    return Error{errno, "fcntl", std::to_string(fd.get())};
-  return moved;
-}
 
 /// The write end must block: its open file is the child's standard output.
 Result<Pipe> MakePipe() {
@@ -350,14 +341,9 @@ Result<void> Launcher::Impl::StartOnce(Job* job, bool* refused) {
 /// Returns the child's end.
 Result<Fd> Launcher::Impl::OpenStream(Job* job, Watch watch) {
   Stream* stream = &job->streams[static_cast<size_t>(watch)];
-  if (stream->fd) {
-    // A program before this one has left it to a process that still runs.
-    std::string link = "/proc/self/fd/" + std::to_string(stream->fd.get());
-    Fd end(open(link.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!end)
-      return Error{errno, "open", link};
-    return AboveStdio(std::move(end));
-  }
+  if (stream->write_end)
+    return stream->write_end.Copy();
+  CloseStream(job, stream);  // Of a start that came to nothing.
   Result<Pipe> pipe = MakePipe();
   if (!pipe.ok())
     return pipe.error();
@@ -367,6 +353,12 @@ Result<Fd> Launcher::Impl::OpenStream(Job* job, Watch watch) {
   if (!added.ok())
     return added.error();
   stream->fd = std::move(pipe.value().read_end);
+  if (job->Planned() && job->line->HasNext()) {
+    Result<KeptFd> kept = KeptFd::Keep(pipe.value().write_end);
+    if (!kept.ok())
+      return kept.error();
+    stream->write_end = std::move(kept.value());
+  }
   return std::move(pipe.value().write_end);
 }
 

@@ -149,6 +149,13 @@ int main(int argc, char** argv) {
     } else if (strcmp(word, "close") == 0) {
       close(atoi(next));
       ++i;
+    } else if (strcmp(word, "flags") == 0) {
+      printf("%o\n", fcntl(atoi(next), F_GETFL));
+      ++i;
+    } else if (strcmp(word, "nonblock") == 0) {
+      int fd = atoi(next);
+      fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+      ++i;
     } else if (strcmp(word, "pid") == 0) {
       dprintf(atoi(next), "%d\n", getpid());
       ++i;

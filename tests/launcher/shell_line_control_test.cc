@@ -53,6 +53,51 @@ LINE_TEST_ENGINES(ShellLineControlTest);
 
 // One pipe.
 
+TEST_P(ShellLineControlTest, WhatAProgramSetsOnThePipeStays) {
+  for (ShellUse use : kUses) {
+    Prepare(use);
+    EXPECT_EQ("1\n1\n4001\n4001\n",
+              Run("act flags 1 && act flags 1 && act nonblock 1 flags 1 && "
+                  "act flags 1")
+                  .output);
+    Command command;
+    command.err = Stdio::Capture();
+    Finished done =
+        Run("act nonblock 2 && act flags 1 && act flags 2", command);
+    EXPECT_EQ("1\n4001\n", done.output);
+  }
+}
+
+TEST_P(ShellLineControlTest, WhatIsLeftBehindHasTheSamePipe) {
+  for (ShellUse use : kUses) {
+    Prepare(use);
+    Start("act fork-exit wait 0 end <" + gate_->path() +
+          " && act flags 1 write 2 x 2>" + later_->path());
+    Await(*later_);
+    gate_->End();
+    EXPECT_EQ("1\n", Finish().output);
+    ExpectOrphans(1);
+  }
+}
+
+// The child of the second job has got what its parent had open, and keeps it
+// while it opens the fifo.
+TEST_P(ShellLineControlTest, AnotherJobThatIsBeingStartedHoldsNothing) {
+  for (ShellUse use : kUses) {
+    Prepare(use);
+    gate_->End();
+    later_->End();
+    ChildId line = Start("act <" + gate_->path() + " && act write 1 b");
+    ChildId other = Start("act write 1 x >" + later_->path());
+    Fd writer(open(gate_->path().c_str(), O_WRONLY | O_CLOEXEC));
+    Finished done = Finish();
+    EXPECT_EQ(line, done.id);
+    EXPECT_EQ("b", done.output);
+    Fd reader(open(later_->path().c_str(), O_RDONLY | O_NONBLOCK));
+    EXPECT_EQ(other, Finish().id);
+  }
+}
+
 TEST_P(ShellLineControlTest, WhatIsLeftBehindWritesLater) {
   for (ShellUse use : kUses) {
     Prepare(use);

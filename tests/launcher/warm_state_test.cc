@@ -127,8 +127,9 @@ TEST_F(WarmStateTest, ChangedByAnotherProcess) {
       FromOutside(one.change);
       ExpectSame(one.shown_by);
       EXPECT_EQ(Engine::kWarm, ExpectSame(one.shown_by));
-      if (std::string(one.name) != "affinity" || HasChoiceOfCpu())
+      if (std::string(one.name) != "affinity" || HasChoiceOfCpu()) {
         EXPECT_NE(before, Run(*warm_, one.shown_by).output);
+      }
       cold_.reset();
       warm_.reset();
     });
