@@ -190,6 +190,9 @@ void Launcher::Impl::Handle(uint64_t token) {
         return;
       }
       (void)Kill(job, SIGKILL);
+      job = Find(token >> kWatchBits);
+      if (!job)
+        return;  // A parked process had not started it.
       if (job->state == Job::State::kExited)
         ArmDrain(job, kTimedOutDrain);
       break;
@@ -335,6 +338,9 @@ void Launcher::Impl::OnPoll(Job* job) {
 }
 
 void Launcher::Impl::FinishIfDone(Job* job) {
+  if (job->state == Job::State::kStarting && job->in_stream &&
+      !job->StreamsOpen() && !FetchReply(job))
+    return;
   if (job->state != Job::State::kExited)
     return;
   const Progress progress =
