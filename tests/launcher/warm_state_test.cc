@@ -117,6 +117,11 @@ TEST_F(WarmStateTest, ChangedByAnotherProcess) {
   warm_.reset();
   for (const auto& one : kCases) {
     SCOPED_TRACE(one.name);
+#if defined(__SANITIZE_THREAD__)
+    // KEYCTL_SESSION_TO_PARENT is for a parent with one thread.
+    if (one.name == std::string("session keyring"))
+      continue;
+#endif
     InChild([&] {
       cold_ = Make(Engine::kClone3);
       warm_ = MakeKept();
