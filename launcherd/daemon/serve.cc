@@ -6,22 +6,28 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <list>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "die_of.h"
 #include "launcher/launcher.h"
 #include "result_json.h"
 #include "serve_client.h"
+#include "serve_socket.h"
 
 namespace launcherd {
 
 namespace {
 
 using launcher::Error;
+using launcher::Fd;
 using launcher::Finished;
 using launcher::Launcher;
 using launcher::Result;
@@ -48,15 +54,110 @@ Result<void> ServeStdio(ServeClient::Shared* shared, const sigset_t& mask) {
   if (!fd.ok())
     return fd.error();
   ServeClient client(shared, STDIN_FILENO, STDOUT_FILENO);
+  std::vector<pollfd> table;
   for (;;) {
     Collect(shared->launcher);
     if (!client.Flush() || ended_by != 0)
       return {};
-    pollfd table[] = {{}, {}, {fd.value(), POLLIN, 0}};
-    client.Watch(table);
-    if (ppoll(table, 3, nullptr, &mask) >= 0 && !client.Serve(table))
+    table = {{fd.value(), POLLIN, 0}};
+    client.Watch(&table);
+    if (ppoll(table.data(), table.size(), nullptr, &mask) >= 0 &&
+        !client.Serve(table.data() + 1))
       return {};
   }
+}
+
+/// Standard input of a server with a socket: a pipe of whoever has started it
+/// ends with that process. Negative: something that says nothing of it.
+int LifeLine() {
+  struct stat status;
+  const bool tells = fstat(STDIN_FILENO, &status) == 0 &&
+                     (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+  return tells ? STDIN_FILENO : -1;
+}
+
+/// False: it has ended.
+bool ReadLifeLine(int fd) {
+  char ignored[256];
+  const ssize_t size = read(fd, ignored, sizeof(ignored));
+  return size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+/// One connection.
+struct Connection {
+  Connection(ServeClient::Shared* shared, Fd connected)
+      : fd(std::move(connected)), client(shared, fd.get(), fd.get()) {}
+
+  Fd fd;  ///< Empty once it is gone, while launches of it are being ended.
+  ServeClient client;
+
+  void Close() {
+    client.Abandon();
+    fd.Reset();
+  }
+};
+
+/// Serves whoever connects, until the life line has ended, or a signal has
+/// come.
+Result<void> ServeConnections(ServeClient::Shared* shared,
+                              const ServeSocket& listener,
+                              const sigset_t& mask) {
+  Result<int> events = shared->launcher->PollFd();
+  if (!events.ok())
+    return events.error();
+  const int life_line = LifeLine();
+  std::list<Connection> connections;
+  std::vector<pollfd> table;
+  short accepts = POLLIN;
+  for (;;) {
+    Collect(shared->launcher);
+    for (Connection& one : connections)
+      if (one.fd && !one.client.Flush())
+        one.Close();
+    connections.remove_if([](const Connection& one) {
+      return !one.fd && !one.client.HasLaunches();
+    });
+    if (ended_by != 0)
+      return {};
+
+    table = {{events.value(), POLLIN, 0},
+             {life_line, POLLIN, 0},
+             {listener.fd(), accepts, 0}};
+    for (const Connection& one : connections)
+      if (one.fd)
+        one.client.Watch(&table);
+    if (ppoll(table.data(), table.size(), nullptr, &mask) < 0)
+      continue;
+    if (table[1].revents != 0 && !ReadLifeLine(life_line))
+      return {};
+    const pollfd* found = table.data() + 3;
+    for (Connection& one : connections) {
+      if (!one.fd)
+        continue;
+      if (!one.client.Serve(found))
+        one.Close();
+      found += one.client.Watched();
+    }
+    accepts = POLLIN;
+    if (table[2].revents == 0)
+      continue;
+    Result<Fd> client = listener.Accept();
+    if (!client.ok())
+      accepts = 0;  // In want of descriptors: when something else has happened.
+    else if (client.value())
+      connections.emplace_back(shared, std::move(client.value()));
+  }
+}
+
+Result<void> ServeOn(const std::string& path, ServeClient::Shared* shared,
+                     const sigset_t& mask) {
+  Result<ServeSocket> socket = ServeSocket::Create(path);
+  if (!socket.ok())
+    return socket.error();
+  printf("%s\n",
+         ToLine(RpcNotification("listening", {{"socket", path}})).c_str());
+  fflush(stdout);
+  return ServeConnections(shared, socket.value(), mask);
 }
 
 /// Blocks the signals that end us, but for the wait, and SIGPIPE: a client that
@@ -89,6 +190,9 @@ int Fail(const Error& error, int status) {
 }  // namespace
 
 void AddServeOptions(CLI::App* app, ServeOptions* options) {
+  app->add_option("--socket", options->socket,
+                  "serve those who connect to it, not stdin and stdout")
+      ->type_name("PATH");
   app->add_option("--message-limit", options->message_limit,
                   "longest message that is read")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
@@ -115,7 +219,9 @@ int Serve(const ServeOptions& options) {
   // Programs start with the mask that the Launcher was created under.
   const sigset_t mask = CatchSignals();
   ServeClient::Shared shared{launcher.value().get(), options};
-  Result<void> served = ServeStdio(&shared, mask);
+  Result<void> served = options.socket.empty()
+                            ? ServeStdio(&shared, mask)
+                            : ServeOn(options.socket, &shared, mask);
   launcher.value().reset();  // Kills what runs.
   if (!served.ok())
     return Fail(served.error(), 1);

@@ -235,19 +235,26 @@ bool ServeClient::ReadInput() {
   return size > 0;
 }
 
-void ServeClient::Watch(pollfd table[2]) const {
+void ServeClient::Watch(std::vector<pollfd>* table) const {
   // An end of file is told in any case.
-  const bool reads = writer_.pending() <= kMostPending;
-  table[0] = {in_, static_cast<short>(reads ? POLLIN : 0), 0};
-  table[1] = {out_, static_cast<short>(writer_.pending() > 0 ? POLLOUT : 0), 0};
+  short events = writer_.pending() <= kMostPending ? POLLIN : 0;
+  if (in_ != out_) {
+    table->push_back({in_, events, 0});
+    events = 0;
+  }
+  if (writer_.pending() > 0)
+    events |= POLLOUT;
+  table->push_back({out_, events, 0});
 }
 
-bool ServeClient::Serve(const pollfd table[2]) {
-  if (table[1].revents & (POLLERR | POLLHUP | POLLNVAL))
+bool ServeClient::Serve(const pollfd* found) {
+  const pollfd& in = found[0];
+  const pollfd& out = found[Watched() - 1];
+  if (out.revents & (POLLERR | POLLHUP | POLLNVAL))
     return false;
-  if (table[0].events & POLLIN)
-    return table[0].revents == 0 || ReadInput();
-  return (table[0].revents & (POLLERR | POLLHUP)) == 0;
+  if (in.events & POLLIN)
+    return (in.revents & ~POLLOUT) == 0 || ReadInput();
+  return (in.revents & (POLLERR | POLLHUP)) == 0;
 }
 
 }  // namespace launcherd

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "json_rpc.h"
 #include "launcher/launcher.h"
@@ -33,11 +34,13 @@ class ServeClient {
   ServeClient(const ServeClient&) = delete;
   ServeClient& operator=(const ServeClient&) = delete;
 
-  /// What to wait for: two entries.
-  void Watch(pollfd table[2]) const;
+  /// Adds what to wait for: an entry for each descriptor.
+  void Watch(std::vector<pollfd>* table) const;
+  size_t Watched() const { return in_ == out_ ? 1 : 2; }
 
-  /// Deals with what poll(2) has found. False: the client is gone.
-  bool Serve(const pollfd table[2]);
+  /// Deals with what poll(2) has found in these entries. False: the client is
+  /// gone.
+  bool Serve(const pollfd* found);
 
   /// Writes what can be written now. False: the client is gone.
   bool Flush() { return writer_.Flush(); }
