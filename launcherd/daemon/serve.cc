@@ -47,6 +47,15 @@ void Collect(Launcher* launcher) {
   }
 }
 
+/// False: a signal has come.
+Result<bool> Poll(std::vector<pollfd>* table, const sigset_t& mask) {
+  if (ppoll(table->data(), table->size(), nullptr, &mask) >= 0)
+    return true;
+  if (errno == EINTR)
+    return false;
+  return Error{errno, "ppoll", ""};
+}
+
 /// Serves standard input and output until the client is gone, or a signal has
 /// come.
 Result<void> ServeStdio(ServeClient::Shared* shared, const sigset_t& mask) {
@@ -61,8 +70,10 @@ Result<void> ServeStdio(ServeClient::Shared* shared, const sigset_t& mask) {
       return {};
     table = {{fd.value(), POLLIN, 0}};
     client.Watch(&table);
-    if (ppoll(table.data(), table.size(), nullptr, &mask) >= 0 &&
-        !client.Serve(table.data() + 1))
+    Result<bool> found = Poll(&table, mask);
+    if (!found.ok())
+      return found.error();
+    if (found.value() && !client.Serve(table.data() + 1))
       return {};
   }
 }
@@ -126,7 +137,10 @@ Result<void> ServeConnections(ServeClient::Shared* shared,
     for (const Connection& one : connections)
       if (one.fd)
         one.client.Watch(&table);
-    if (ppoll(table.data(), table.size(), nullptr, &mask) < 0)
+    Result<bool> polled = Poll(&table, mask);
+    if (!polled.ok())
+      return polled.error();
+    if (!polled.value())
       continue;
     if (table[1].revents != 0 && !ReadLifeLine(life_line))
       return {};
