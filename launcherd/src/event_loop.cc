@@ -44,14 +44,6 @@ void EventLoop::Remove(int fd) {
   (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
-void EventLoop::Listen(int fd, uint64_t token, bool listen) {
-  epoll_event event = {};
-  if (listen)
-    event.events = EPOLLIN;
-  event.data.u64 = token;
-  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
-}
-
 Result<int> EventLoop::Wait(TimePoint deadline, const sigset_t* mask,
                             const std::function<void(uint64_t)>& handle) {
   if (!timers_.empty())

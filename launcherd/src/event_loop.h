@@ -37,10 +37,6 @@ class EventLoop {
   Result<void> AddOnce(int fd, uint64_t token) { return Add(fd, token, true); }
   void Remove(int fd);
 
-  /// Whether input on a descriptor that was given to Add() is told. That its
-  /// other end is no more is told in any case.
-  void Listen(int fd, uint64_t token, bool listen);
-
   void SetTimer(TimePoint when, uint64_t token) {
     timers_.insert({when, token});
   }

@@ -97,7 +97,6 @@ struct Job {
   std::shared_ptr<warm::WarmProcess> ended_with;  ///< Then until it is reaped.
   uint32_t report = 0;                            ///< Index of its report.
   std::vector<Fd> given;   ///< Its own descriptors, until it has been cloned.
-  bool in_stream = false;  ///< Its reply is fetched when its output ends.
   bool cold = false;       ///< Not to be tried again.
   bool warm_only = false;  ///< Command::warm_only.
 

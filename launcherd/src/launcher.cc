@@ -240,7 +240,7 @@ Result<int> Launcher::PollFd() {
 }
 
 Result<pid_t> Launcher::Pid(ChildId id) const {
-  Job* job = impl_->FindStarted(static_cast<uint64_t>(id));
+  Job* job = impl_->Find(static_cast<uint64_t>(id));
   if (job && job->pid > 0)
     return job->pid;
   for (const Finished& done : impl_->finished)
@@ -250,7 +250,7 @@ Result<pid_t> Launcher::Pid(ChildId id) const {
 }
 
 Result<Fd> Launcher::OpenPidfd(ChildId id) {
-  Job* job = impl_->FindStarted(static_cast<uint64_t>(id));
+  Job* job = impl_->Find(static_cast<uint64_t>(id));
   if (!job || job->pid <= 0 || job->reaped)
     return Error{ESRCH, "pidfd_open",
                  std::to_string(static_cast<uint64_t>(id))};

@@ -338,9 +338,6 @@ void Launcher::Impl::OnPoll(Job* job) {
 }
 
 void Launcher::Impl::FinishIfDone(Job* job) {
-  if (job->state == Job::State::kStarting && job->in_stream &&
-      !job->StreamsOpen() && !FetchReply(job))
-    return;
   if (job->state != Job::State::kExited)
     return;
   const Progress progress =

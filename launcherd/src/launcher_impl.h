@@ -59,7 +59,6 @@ struct Launcher::Impl {
   /// For PollFd(): a Wait() that would not block is seen from outside.
   void ShowWork() { loop.ShowTimers(room_made || !finished.empty()); }
   Job* Find(uint64_t id);
-  Job* FindStarted(uint64_t id);
   Statistics GetStatistics() const;
 
   // Engines.
@@ -105,10 +104,6 @@ struct Launcher::Impl {
   bool StartWarm(Job* job, std::vector<Fd>* given);
   std::string WhyNeverWarm(const LaunchBlock& block);
   void OnWarmEvent(uint64_t id);
-  void OnReply(Job* job, const warm::Reply& reply);
-  bool FetchReply(Job* job);
-  bool TellsItsEnd(const Job& job) const;
-  void Listen(const WarmPointer& process, bool listen);
   void OnWarmTimer(uint64_t id);
   void AwaitAnswer(uint64_t id);
   void StartCold(Job* job);

@@ -35,28 +35,12 @@ bool Launcher::Impl::WatchProcess(const WarmPointer& process) {
   process->id = next_id++;
   if (!loop.Add(process->socket(), process->id << kWatchBits).ok())
     return false;
-  process->listened = true;
   warm_processes.emplace(process->id, process);
   return true;
 }
 
-void Launcher::Impl::Listen(const WarmPointer& process, bool listen) {
-  if (process->listened == listen)
-    return;
-  process->listened = listen;
-  loop.Listen(process->socket(), process->id << kWatchBits, listen);
-}
-
-/// Whether a reply for the job may be left in the socket until its output has
-/// ended: most jobs end with their output, and a wake-up is saved. One that
-/// does not is answered within kLookAfter.
-bool Launcher::Impl::TellsItsEnd(const Job& job) const {
-  return job.StreamTellsEnd() && job.drain < milliseconds::zero() &&
-         !job.await_start && !job.block->HoldsDescriptors();
-}
-
 /// Asks a parked process for the job, if there is one that can do it. On
-/// success `given` is kept until it has answered, unless that may be late.
+/// success `given` is kept until it has answered.
 bool Launcher::Impl::StartWarm(Job* job, std::vector<Fd>* given) {
   if (!templates || job->cold)
     return false;
@@ -64,17 +48,9 @@ bool Launcher::Impl::StartWarm(Job* job, std::vector<Fd>* given) {
   if (!process || !process->Send(job->id, &message, &job->report).ok())
     return false;
   job->block->child.report.error = 0;
-  job->in_stream = TellsItsEnd(*job);
-  if (!job->in_stream)
-    Listen(process, true);
-  else if (process->asked() == 1)
-    Listen(process, false);
   job->warm = std::move(process);
-  if (!job->in_stream)
-    job->given = std::move(*given);
-  given->clear();
+  job->given = std::move(*given);
   job->state = Job::State::kStarting;
-  job->times.cloned = steady_clock::now();
   job->engine = Engine::kWarm;
   ++statistics.warm_launches;
   statistics.warm_saved += job->warm->parked().loader_cpu;
@@ -98,8 +74,20 @@ void Launcher::Impl::OnWarmEvent(uint64_t id) {
   WarmPointer process = found->second;
   while (std::optional<warm::Reply> reply = process->Receive()) {
     Job* job = Find(reply->id);
-    if (job && job->state == Job::State::kStarting)
-      OnReply(job, *reply);
+    if (!job || job->state != Job::State::kStarting)
+      continue;
+    if (reply->error != 0) {
+      StartCold(job);
+      continue;
+    }
+    job->given.clear();
+    job->block->ReleaseDescriptors();
+    Started started;
+    started.pid = reply->pid;
+    if (late.empty() && !pidfd_refused)
+      started.pidfd.Reset(static_cast<int>(sys::PidfdOpen(reply->pid)));
+    Adopt(job, std::move(started));
+    room_made |= !waiting.empty();
   }
   if (!process->AtEnd())
     return;
@@ -112,41 +100,7 @@ void Launcher::Impl::OnWarmEvent(uint64_t id) {
       StartCold(unanswered);
 }
 
-void Launcher::Impl::OnReply(Job* job, const warm::Reply& reply) {
-  if (reply.error != 0) {
-    StartCold(job);
-    return;
-  }
-  job->given.clear();
-  job->block->ReleaseDescriptors();
-  room_made |= !waiting.empty();
-  Started started;
-  started.pid = reply.pid;
-  if (late.empty() && !pidfd_refused)
-    started.pidfd.Reset(static_cast<int>(sys::PidfdOpen(reply.pid)));
-  Adopt(job, std::move(started));
-}
-
-/// For a job in_stream whose output has ended. True if it has ended too; else
-/// it goes on like any other, or is no more.
-bool Launcher::Impl::FetchReply(Job* job) {
-  std::optional<warm::Reply> reply = job->warm->ReceiveOf(job->id);
-  if (!reply) {
-    Listen(job->warm, true);
-    return false;
-  }
-  if (reply->error != 0 || HasEnded(reply->pid) != 1) {
-    OnReply(job, *reply);
-    return false;
-  }
-  job->pid = reply->pid;
-  job->state = Job::State::kRunning;
-  OnExit(job);
-  return true;
-}
-
 void Launcher::Impl::OnWarmTimer(uint64_t id) {
-  OnWarmEvent(id);
   auto found = warm_processes.find(id);
   if (found == warm_processes.end())
     return;
@@ -157,28 +111,17 @@ void Launcher::Impl::OnWarmTimer(uint64_t id) {
     loop.SetTimer(EventLoop::After(kLookAfter), WarmTimer(id));
 }
 
-/// Until the job that a parked process was asked for has a pid, or is no more.
+/// Until the job that a parked process was asked for has a pid, or none.
 void Launcher::Impl::AwaitAnswer(uint64_t id) {
   for (;;) {
     Job* job = Find(id);
     if (!job || job->state != Job::State::kStarting || !job->warm)
       return;
-    if (std::optional<warm::Reply> reply = job->warm->ReceiveOf(id)) {
-      OnReply(job, *reply);
-      continue;
-    }
     pollfd readable = {job->warm->socket(), POLLIN, 0};
     if (poll(&readable, 1, static_cast<int>(kLookAfter.count())) == 0)
       job->warm->EndIfStuck();
-    if (job->warm->AtEnd())
-      OnWarmEvent(job->warm->id);
+    OnWarmEvent(job->warm->id);
   }
-}
-
-/// Find(), once it is known whether a parked process has started it.
-Job* Launcher::Impl::FindStarted(uint64_t id) {
-  AwaitAnswer(id);
-  return Find(id);
 }
 
 /// Starts a job again that a parked process has not started.
@@ -197,8 +140,7 @@ void Launcher::Impl::StartCold(Job* job) {
   job->had_others = AnyRunning();
   bool refused = false;
   Result<void> started =
-      job->in_stream ? Start(job)
-                     : RunEngine(job, std::exchange(job->given, {}), &refused);
+      RunEngine(job, std::exchange(job->given, {}), &refused);
   if (!started.ok())
     OnNotStarted(job, started.error());
 }

@@ -533,32 +533,6 @@ TEST_F(WarmTest, PidfdIsOfTheJob) {
   EXPECT_EQ(ESRCH, warm_->OpenPidfd(started.value()).error().code);
 }
 
-// The reply with the pid is not waited for, unless somebody asks.
-TEST_F(WarmTest, PidOfAJobWithOutput) {
-  for (int i = 0; i < 3; ++i) {
-    auto started = Start(*warm_, {kProbe, "ids"}, {});
-    ASSERT_TRUE(started.ok());
-    auto pid = warm_->Pid(started.value());
-    ASSERT_TRUE(pid.ok()) << pid.error().ToString();
-    Finished done = Finish(*warm_);
-    EXPECT_EQ(Engine::kWarm, done.engine);
-    EXPECT_EQ(pid.value(), done.pid);
-    EXPECT_EQ(pid.value(), atoi(done.output.c_str()));
-  }
-}
-
-// Its clone ends before anybody has looked at the reply.
-TEST_F(WarmTest, OutputThatIsDroppedAtOnce) {
-  for (int i = 0; i < 3; ++i) {
-    auto started = Start(*warm_, {kProbe, "exit", "3"}, {});
-    ASSERT_TRUE(started.ok());
-    EXPECT_TRUE(warm_->DropOutput(started.value()).ok());
-    Finished done = Finish(*warm_);
-    EXPECT_EQ(Engine::kWarm, done.engine);
-    EXPECT_EQ(3, done.code);
-  }
-}
-
 // A trial may be killed at any time, by us too. proc(5) shows zeros of it then,
 // which were taken for addresses, and the size of a text came of their
 // difference.

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "reap.h"
@@ -84,30 +83,6 @@ Result<void> WarmProcess::Send(uint64_t job, Message* message,
 }
 
 std::optional<Reply> WarmProcess::Receive() {
-  if (kept_.empty())
-    return Read();
-  Reply reply = kept_.front();
-  kept_.pop_front();
-  return reply;
-}
-
-std::optional<Reply> WarmProcess::ReceiveOf(uint64_t job) {
-  auto is_it = [job](const Reply& reply) { return reply.id == job; };
-  auto found = std::find_if(kept_.begin(), kept_.end(), is_it);
-  if (found != kept_.end()) {
-    Reply reply = *found;
-    kept_.erase(found);
-    return reply;
-  }
-  while (std::optional<Reply> reply = Read()) {
-    if (is_it(*reply))
-      return reply;
-    kept_.push_back(*reply);
-  }
-  return std::nullopt;
-}
-
-std::optional<Reply> WarmProcess::Read() {
   Reply reply;
   ssize_t size;
   while ((size = recv(socket(), &reply, sizeof(reply), MSG_DONTWAIT)) < 0 &&

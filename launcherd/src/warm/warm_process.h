@@ -5,7 +5,6 @@
 #ifndef LAUNCHER_SRC_WARM_WARM_PROCESS_H_
 #define LAUNCHER_SRC_WARM_WARM_PROCESS_H_
 
-#include <deque>
 #include <optional>
 #include <set>
 #include <vector>
@@ -49,10 +48,6 @@ class WarmProcess {
   /// The next reply, if there is one.
   std::optional<Reply> Receive();
 
-  /// The reply for `job`, if it has come. Those that came before it are kept
-  /// for their own call of this, or of Receive().
-  std::optional<Reply> ReceiveOf(uint64_t job);
-
   /// The process is no more, and nothing of it is under way.
   bool AtEnd() const { return at_end_; }
 
@@ -64,12 +59,10 @@ class WarmProcess {
 
   /// Whether there are requests without a reply.
   bool IsAsked() const { return !unanswered_.empty(); }
-  size_t asked() const { return unanswered_.size(); }
 
   // The owner's.
   uint64_t id = 0;
-  bool watched = false;   ///< It is looked after from time to time.
-  bool listened = false;  ///< Replies wake the event loop up.
+  bool watched = false;  ///< It is looked after from time to time.
 
   /// Whether there were requests since the last call.
   bool TakeUsed() { return std::exchange(used_, false); }
@@ -79,7 +72,6 @@ class WarmProcess {
   void EndIfStuck();
 
  private:
-  std::optional<Reply> Read();
   bool IsStuck() const;
 
   Parked parked_;
@@ -87,7 +79,6 @@ class WarmProcess {
   std::vector<uint32_t> left_reports_;
   uint32_t next_report_ = 0;
   std::set<uint64_t> unanswered_;
-  std::deque<Reply> kept_;  ///< Read by ReceiveOf() before the one it was for.
   bool at_end_ = false;
   bool used_ = false;
 };
