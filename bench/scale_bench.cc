@@ -95,12 +95,21 @@ void SpawnAndWait(const std::vector<char*>& argv) {
     Die("posix_spawn");
 }
 
+/// SIGCHLD for one thread interrupts the wait of another now and then.
+void WaitForOne(Launcher* launcher) {
+  for (;;) {
+    auto done = launcher->Wait(std::chrono::milliseconds(-1));
+    if (done.ok() && done.value().code == 0)
+      return;
+    if (done.ok() || done.error().code != EINTR)
+      Die("Wait");
+  }
+}
+
 void LaunchAndWait(Launcher* launcher, const Command& command) {
   if (!launcher->Spawn(command).ok())
     Die("Spawn");
-  auto done = launcher->Wait(std::chrono::milliseconds(-1));
-  if (!done.ok() || done.value().code != 0)
-    Die("Wait");
+  WaitForOne(launcher);
 }
 
 int Rate(const std::string& method, int threads, int milliseconds,
@@ -153,11 +162,8 @@ int Jobs(const std::string& method, int count, const std::vector<char*>& argv) {
   double started = Now();
   long resident = ResidentKib();
   close(input[1]);
-  for (int i = 0; i < count; ++i) {
-    auto done = launcher->Wait(std::chrono::milliseconds(-1));
-    if (!done.ok() || done.value().code != 0)
-      Die("Wait");
-  }
+  for (int i = 0; i < count; ++i)
+    WaitForOne(launcher.get());
   printf("%.0f %.0f %.0f %ld\n", started - begin, Now() - started,
          Cpu(RUSAGE_SELF), resident);
   return 0;
