@@ -325,7 +325,7 @@ TEST_P(ShellLineControlTest, OurGroupIfToldSo) {
 
 TEST_P(ShellLineControlTest, KillOfAShellThatTookOver) {
   prepare_ = [this] {
-    dir_.File("work/script", "act write 2 x wait 0\nprobe write 1 never\n",
+    dir_.File("here/script", "act write 2 x wait 0\nprobe write 1 never\n",
               0755);
   };
   ResetWork();

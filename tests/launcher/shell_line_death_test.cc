@@ -66,7 +66,7 @@ TEST_P(ShellLineDeathTest, Redirected) {
                            "cd sub && act && % 2>../f && true"}) {
     for (const char* program :
          {"act write 2 e raise 9", "act raise 11", "act raise 13"}) {
-      prepare_ = [this] { dir_.File("work/f2", "input"); };
+      prepare_ = [this] { dir_.File("here/f2", "input"); };
       std::string line = form;
       line.replace(line.find('%'), 1, program);
       ExpectSame(line);

@@ -75,12 +75,12 @@ TEST_P(ShellLineStartTest, WordsOfTheShellCountLines) {
 
 TEST_P(ShellLineStartTest, FilesThatAreNoPrograms) {
   prepare_ = [this] {
-    dir_.File("work/script", "act argv \"$@\"\nprobe env\n", 0755);
-    dir_.File("work/empty", "", 0755);
-    dir_.File("work/plain", "text", 0644);
-    dir_.File("work/lost", "#!/nowhere/interpreter\n", 0755);
-    dir_.File("work/good", "#!" + std::string(kProbe) + " argv\n", 0755);
-    dir_.File("work/first", "#!/bin/sh\nprobe write 1 x\n", 0755);
+    dir_.File("here/script", "act argv \"$@\"\nprobe env\n", 0755);
+    dir_.File("here/empty", "", 0755);
+    dir_.File("here/plain", "text", 0644);
+    dir_.File("here/lost", "#!/nowhere/interpreter\n", 0755);
+    dir_.File("here/good", "#!" + std::string(kProbe) + " argv\n", 0755);
+    dir_.File("here/first", "#!/bin/sh\nprobe write 1 x\n", 0755);
   };
   ExpectSame("./good a b");
   ExpectSame("./first && ./first");
@@ -98,11 +98,11 @@ TEST_P(ShellLineStartTest, FilesThatAreNoPrograms) {
 
 TEST_P(ShellLineStartTest, ProgramsThatPathLeadsTo) {
   prepare_ = [this] {
-    dir_.Dir("work/a");
-    dir_.File("work/a/tool", "echo script a\n", 0755);
-    dir_.Dir("work/b");
+    dir_.Dir("here/a");
+    dir_.File("here/a/tool", "echo script a\n", 0755);
+    dir_.Dir("here/b");
     EXPECT_EQ(0, symlink(kProbe, (work_ + "/b/tool").c_str()));
-    dir_.File("work/sub/tool", "not executable", 0644);
+    dir_.File("here/sub/tool", "not executable", 0644);
   };
   auto with_path = [&](const std::string& path, const std::string& reason) {
     std::string entry = "PATH=" + path;
@@ -140,7 +140,7 @@ TEST_P(ShellLineStartTest, DirectoriesThatAreNotThere) {
     bool foreseen = std::string(line).find("..") == std::string::npos;
     ExpectSame(line, foreseen ? "cannot start" : "builtin 'cd'");
   }
-  prepare_ = [this] { dir_.File("work/file", ""); };
+  prepare_ = [this] { dir_.File("here/file", ""); };
   ExpectSame("cd file && act", "cannot start");
   ExpectSame("act && cd file && act && act", "cannot start");
 }

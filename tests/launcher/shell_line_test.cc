@@ -64,7 +64,7 @@ TEST_P(ShellLineTest, Environment) {
 TEST_P(ShellLineTest, Directory) {
   ExpectSame("act cwd && cd sub && act cwd && act cwd");
   ExpectSame("cd sub && cd .. && cd sub && act cwd && cd / && act cwd");
-  ExpectSame("cd ../work/sub && exec act cwd");
+  ExpectSame("cd ../here/sub && exec act cwd");
   prepare_ = [this] {
     EXPECT_EQ(0, symlink("sub", (work_ + "/link").c_str()));
   };
@@ -89,14 +89,14 @@ TEST_P(ShellLineTest, DirectoryThatAProgramMoves) {
   ExpectSame("cd sub && /bin/mv ../sub ../moved && cd / && act cwd env");
   ExpectSame("cd sub && /bin/mv ../sub ../moved && nosuch a", "cannot start");
   ExpectSame("cd sub && /bin/rm -r ../sub && act cwd env");
-  prepare_ = [this] { dir_.Dir("work/other"); };
+  prepare_ = [this] { dir_.Dir("here/other"); };
   ExpectSame(
       "cd sub && /bin/mv ../sub ../moved && /bin/mv ../other ../sub && "
       "act write 1 x >f");
 }
 
 TEST_P(ShellLineTest, Redirections) {
-  prepare_ = [this] { dir_.File("work/in", "input"); };
+  prepare_ = [this] { dir_.File("here/in", "input"); };
   for (const char* line : {"act write 1 a >f",
                            "act write 1 a >>f && act write 1 b >>f",
                            "act write 1 abc >f && act write 1 d >f",

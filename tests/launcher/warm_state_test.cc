@@ -128,11 +128,14 @@ TEST_F(WarmStateTest, ChangedByAnotherProcess) {
       const std::string before = Run(*cold_, one.shown_by).output;
       if (before == "-1\n")  // The kernel has no keyrings.
         return;
+      // With one CPU there is nothing to narrow.
+      const bool shows =
+          std::string(one.name) != "affinity" || HasChoiceOfCpu();
       EXPECT_EQ(Engine::kWarm, ExpectSame(one.shown_by));
       FromOutside(one.change);
       ExpectSame(one.shown_by);
       EXPECT_EQ(Engine::kWarm, ExpectSame(one.shown_by));
-      if (std::string(one.name) != "affinity" || HasChoiceOfCpu()) {
+      if (shows) {
         EXPECT_NE(before, Run(*warm_, one.shown_by).output);
       }
       cold_.reset();

@@ -69,7 +69,7 @@ class LineTest : public LeakCheckTest,
     dir_.Dir("bin");
     EXPECT_EQ(0, symlink(kProbe, (dir_ / "bin/act").c_str()));
     path_ = "PATH=" + (dir_ / "bin");
-    work_ = dir_ / "work";
+    work_ = dir_ / "here";
     env_ = {path_.c_str(), "A=outside", "HOME=/", nullptr};
   }
 
@@ -117,8 +117,8 @@ class LineTest : public LeakCheckTest,
   /// Where lines are run: work_, empty but for what `prepare_` puts there.
   void ResetWork() {
     std::filesystem::remove_all(work_);
-    dir_.Dir("work");
-    dir_.Dir("work/sub");
+    dir_.Dir("here");
+    dir_.Dir("here/sub");
     if (prepare_)
       prepare_();
   }
