@@ -3,12 +3,10 @@
 #include "kept_fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <string>
-#include <utility>
+#include "above_stdio.h"
 
 namespace launcher {
 
@@ -70,15 +68,6 @@ void KeptFd::Reset() {
   char byte;
   (void)recv(socket_.get(), &byte, 1, MSG_DONTWAIT);  // Closes what is with it.
   socket_.Reset();
-}
-
-Result<Fd> AboveStdio(Fd fd) {
-  if (fd.get() > 2)
-    return fd;
-  Fd moved(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-  if (!moved)
-    return Error{errno, "fcntl", std::to_string(fd.get())};
-  return moved;
 }
 
 }  // namespace launcher

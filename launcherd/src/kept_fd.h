@@ -36,10 +36,6 @@ class KeptFd {
   Fd socket_;
 };
 
-/// Moves a descriptor out of the way of 0 to 2, where a child's stdio goes.
-/// Errors: those of F_DUPFD_CLOEXEC, step "fcntl".
-Result<Fd> AboveStdio(Fd fd);
-
 }  // namespace launcher
 
 #endif  // LAUNCHER_SRC_KEPT_FD_H_

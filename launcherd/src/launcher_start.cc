@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "kept_fd.h"
+#include "above_stdio.h"
 #include "launcher_impl.h"
 
 extern char** environ;
