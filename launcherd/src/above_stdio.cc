@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include <string>
+#include <utility>
 
 namespace launcher {
 
@@ -16,6 +17,11 @@ Result<Fd> AboveStdio(Fd fd) {
   if (!moved)
     return Error{errno, "fcntl", std::to_string(fd.get())};
   return moved;
+}
+
+Fd AboveStdioOrNone(Fd fd) {
+  Result<Fd> above = AboveStdio(std::move(fd));
+  return above.ok() ? std::move(above.value()) : Fd();
 }
 
 }  // namespace launcher

@@ -14,6 +14,9 @@ namespace launcher {
 /// Errors: those of F_DUPFD_CLOEXEC, step "fcntl"; `fd` is closed then.
 Result<Fd> AboveStdio(Fd fd);
 
+/// Empty if it cannot be moved or is empty: for what can be done without.
+Fd AboveStdioOrNone(Fd fd);
+
 }  // namespace launcher
 
 #endif  // LAUNCHER_SRC_ABOVE_STDIO_H_

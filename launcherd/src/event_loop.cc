@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <climits>
 
+#include "above_stdio.h"
+
 namespace launcher {
 
 namespace {
@@ -23,7 +25,10 @@ Result<EventLoop> EventLoop::Create() {
   Fd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll)
     return Error{errno, "epoll_create1", ""};
-  return EventLoop(std::move(epoll));
+  Result<Fd> above = AboveStdio(std::move(epoll));
+  if (!above.ok())
+    return above.error();
+  return EventLoop(std::move(above.value()));
 }
 
 EventLoop::TimePoint EventLoop::After(milliseconds time) {
@@ -81,9 +86,13 @@ Result<int> EventLoop::Descriptor() {
   Fd timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
   if (!timer)
     return Error{errno, "timerfd_create", ""};
-  if (Result<void> added = Add(timer.get(), kTimerToken); !added.ok())
+  Result<Fd> above = AboveStdio(std::move(timer));
+  if (!above.ok())
+    return above.error();
+  Result<void> added = Add(above.value().get(), kTimerToken);
+  if (!added.ok())
     return added.error();
-  timer_ = std::move(timer);
+  timer_ = std::move(above.value());
   shown_ = TimePoint::max();
   ShowTimers(false);
   return epoll_.get();

@@ -23,7 +23,8 @@ class EventLoop {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  /// Errors: EMFILE, ENFILE, ENOMEM (step "epoll_create1").
+  /// Errors: EMFILE, ENFILE, ENOMEM (step "epoll_create1"); those of
+  /// AboveStdio().
   static Result<EventLoop> Create();
 
   /// The point in time that far from now; TimePoint::max() if it is centuries.

@@ -35,7 +35,10 @@ Result<KeptFd> KeptFd::Keep(const Fd& fd) {
     return Error{errno, "socketpair", ""};
   Fd sender(ends[0]);
   KeptFd kept;
-  kept.socket_.Reset(ends[1]);
+  Result<Fd> above = AboveStdio(Fd(ends[1]));
+  if (!above.ok())
+    return above.error();
+  kept.socket_ = std::move(above.value());
 
   Parcel parcel;
   cmsghdr* rights = CMSG_FIRSTHDR(&parcel.header);

@@ -21,7 +21,8 @@ class KeptFd {
   ~KeptFd() { Reset(); }
 
   /// `fd` stays the caller's. Errors: those of socketpair(2), step
-  /// "socketpair"; of sendmsg(2), step "sendmsg", with EMFILE for ETOOMANYREFS.
+  /// "socketpair"; of sendmsg(2), step "sendmsg", with EMFILE for ETOOMANYREFS;
+  /// those of AboveStdio().
   static Result<KeptFd> Keep(const Fd& fd);
 
   explicit operator bool() const { return bool{socket_}; }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "above_stdio.h"
 #include "holder.h"
 #include "launcher_impl.h"
 #include "reap.h"
@@ -107,7 +108,7 @@ bool Launcher::Impl::OpenPidfd(Job* job) {
     }
     return false;
   }
-  job->pidfd.Reset(static_cast<int>(pidfd));
+  job->pidfd = AboveStdioOrNone(Fd(static_cast<int>(pidfd)));
   if (!loop.AddOnce(job->pidfd.get(), job->Token(Watch::kExit)).ok()) {
     job->pidfd.Reset();
     return false;

@@ -486,7 +486,7 @@ void Launcher::Impl::Adopt(Job* job, Started started) {
   job->state = Job::State::kRunning;
   job->times.cloned = steady_clock::now();
   job->pid = started.pid;
-  job->pidfd = std::move(started.pidfd);
+  job->pidfd = AboveStdioOrNone(std::move(started.pidfd));
   if (!job->given_away)
     WatchExit(job);
   SetTimeout(job);

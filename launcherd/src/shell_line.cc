@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
+
+#include "above_stdio.h"
 
 namespace launcher {
 
@@ -239,9 +242,12 @@ Result<void> ShellLine::StoreProgram(const std::string& path,
   for (const char* dir : chdirs_)
     steps.push_back({.kind = ChildStep::Kind::kChdir, .path = dir});
   if (!chdirs_.empty() && HasNext()) {
-    new_dir_fd_.Reset(open(chdirs_.back(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!new_dir_fd_)
+    Fd opened(open(chdirs_.back(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!opened)
       return Error{errno, "open", chdirs_.back()};
+    new_dir_fd_ = AboveStdioOrNone(std::move(opened));
+    if (!new_dir_fd_)
+      return Error{EMFILE, "fcntl", chdirs_.back()};
     if (!SparesDescriptors(new_dir_fd_.get())) {
       new_dir_fd_.Reset();
       return Error{EMFILE, "open", chdirs_.back()};

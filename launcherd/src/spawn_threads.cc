@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "above_stdio.h"
 #include "reap.h"
 
 namespace launcher {
@@ -47,9 +48,13 @@ SpawnThreads::~SpawnThreads() = default;
 
 Result<std::unique_ptr<SpawnThreads>> SpawnThreads::Create() {
   std::unique_ptr<SpawnThreads> threads(new SpawnThreads);
-  threads->event_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!threads->event_)
+  Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!event)
     return Error{errno, "eventfd", ""};
+  Result<Fd> above = AboveStdio(std::move(event));
+  if (!above.ok())
+    return above.error();
+  threads->event_ = std::move(above.value());
   return threads;
 }
 

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "above_stdio.h"
 #include "image.h"
 #include "stub.h"
 
@@ -200,8 +201,11 @@ Result<Parked> ParkOnce(const Program& program, bool odd,
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return Error{errno, "socketpair", ""};
-  parked.socket.Reset(ends[0]);
   Fd low(ends[1]);
+  Result<Fd> our_end = AboveStdio(Fd(ends[0]));
+  if (!our_end.ok())
+    return our_end.error();
+  parked.socket = std::move(our_end.value());
   if (fcntl(parked.socket.get(), F_SETFL, O_NONBLOCK) != 0)
     return Error{errno, "fcntl", "socket"};
   Result<Fd> other_end = AboveOurs(low.get());

@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include <string_view>
+#include <utility>
 
+#include "above_stdio.h"
 #include "sys.h"
 
 namespace launcher::warm {
@@ -40,7 +42,7 @@ bool IsOwn(std::string_view line) {
 std::string_view ReadAgain(Fd* fd, const char* path, char* buffer,
                            size_t size) {
   if (!*fd)
-    fd->Reset(open(path, O_RDONLY | O_CLOEXEC));
+    *fd = AboveStdioOrNone(Fd(open(path, O_RDONLY | O_CLOEXEC)));
   ssize_t got = *fd ? pread(fd->get(), buffer, size, 0) : -1;
   return {buffer, got > 0 ? static_cast<size_t>(got) : 0};
 }
@@ -104,8 +106,8 @@ bool ProcessStateReader::ReadOwn(ProcessState* state) {
                            sizeof(buffer));
 
   if (!namespaces_)
-    namespaces_.Reset(
-        open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    namespaces_ = AboveStdioOrNone(
+        Fd(open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC)));
   static constexpr const char* kNamespaces[] = {
       "mnt",    "pid_for_children", "net", "user", "uts", "ipc",
       "cgroup", "time_for_children"};

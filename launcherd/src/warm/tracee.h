@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "above_stdio.h"
 #include "engine.h"
 #include "launch_block.h"
 #include "launcher/fd.h"
@@ -108,7 +109,8 @@ class Tracee {
 
  private:
   explicit Tracee(Started started)
-      : process_(started.pid), pidfd_(std::move(started.pidfd)) {}
+      : process_(started.pid),
+        pidfd_(AboveStdioOrNone(std::move(started.pidfd))) {}
   Result<void> Arrive(Canceller* canceller);
   void LeaveCanceller();
   Result<void> ReadImage();

@@ -14,6 +14,8 @@
 #include <optional>
 #include <utility>
 
+#include "above_stdio.h"
+
 namespace launcher::warm {
 
 namespace {
@@ -83,8 +85,12 @@ Result<std::unique_ptr<WarmTemplates>> WarmTemplates::Create(
   Fd event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!event)
     return Error{errno, "eventfd", ""};
-  return std::unique_ptr<WarmTemplates>(new WarmTemplates(
-      options, std::move(watch), std::move(never.value()), std::move(event)));
+  Result<Fd> above = AboveStdio(std::move(event));
+  if (!above.ok())
+    return above.error();
+  return std::unique_ptr<WarmTemplates>(
+      new WarmTemplates(options, std::move(watch), std::move(never.value()),
+                        std::move(above.value())));
 }
 
 WarmTemplates::~WarmTemplates() {
