@@ -342,6 +342,37 @@ TEST_P(ShellLineStartTest, LinesThatWaitInTheMiddle) {
   });
 }
 
+// The programs of a line have one pipe: where that cannot be had, a shell has.
+TEST_P(ShellLineStartTest, PipeCannotBeKept) {
+  for (long call : {SYS_socketpair, SYS_sendmsg})
+    for (int error : {EPERM, EMFILE})
+      InChild([&] {
+        Make({});
+        Run("act write 1 warm && act");
+        RefuseSyscall(call, error);
+        Finished done = Run("act write 1 a && act write 1 b");
+        Expect(Cause::kExited, 0, done);
+        EXPECT_EQ("ab", done.output);
+        EXPECT_EQ(0u, done.shell_reason.find("cannot start 'act': "))
+            << done.shell_reason;
+        done = Run("act write 1 alone");
+        Expect(Cause::kExited, 0, done);
+        EXPECT_EQ("alone", done.output);
+      });
+}
+
+// Only one that is refused between two programs of a line can lose the rest.
+TEST_P(ShellLineStartTest, PipeCannotBeHadAgain) {
+  InChild([&] {
+    Make({});
+    RefuseSyscall(SYS_recvmsg, EPERM);
+    Finished done = Run("act write 1 a && act write 1 b");
+    EXPECT_EQ(Cause::kNotStarted, done.cause);
+    EXPECT_STREQ("recvmsg", done.error.step);
+    EXPECT_EQ("a", done.output);
+  });
+}
+
 TEST_P(ShellLineStartTest, DescriptorsOfTheCallerAreKeptForLaterPrograms) {
   Make({});
   Pipe in, extra;
