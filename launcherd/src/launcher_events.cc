@@ -483,6 +483,9 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
       break;
   }
   NoteKill(job, signal);
+  if (signal == SIGKILL && job->survivors == Command::Survivors::kKill &&
+      job->state == Job::State::kRunning)
+    KillDescendants(job->pid);
   if (job->group == Command::Group::kOwn) {
     pid_t group = job->pid;
     if (job->leader > 0) {

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "launcher/fd.h"
@@ -38,13 +40,16 @@ int SignalGroup(pid_t group, int pidfd, int signal) {
 
 struct Status {
   pid_t group = -1;  ///< -1: no such process, or it is ending.
+  pid_t parent = -1;
+  bool stopped = false;
+  unsigned long long start = 0;  ///< With the pid: which process it is.
   std::string comm;
 };
 
-/// From /proc/PID/stat: "pid (comm) state ppid pgrp session tty tpgid flags".
-Status ReadStatus(const char* pid) {
-  Fd fd(open((std::string("/proc/") + pid + "/stat").c_str(),
-             O_RDONLY | O_CLOEXEC));
+/// From /proc/PID/stat, proc(5): "pid (comm) state ppid pgrp session tty tpgid
+/// flags" and, behind twelve more, the time of its start.
+Status ReadStatus(const std::string& pid) {
+  Fd fd(open(("/proc/" + pid + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
   char buffer[512];
   const ssize_t size = fd ? read(fd.get(), buffer, sizeof(buffer) - 1) : -1;
   if (size <= 0)
@@ -56,12 +61,40 @@ Status ReadStatus(const char* pid) {
   Status status;
   unsigned flags = 0;
   if (open == text.npos || close == text.npos ||
-      sscanf(buffer + close + 1, " %c %*d %d %*d %*d %*d %u", &state,
-             &status.group, &flags) != 3 ||
+      sscanf(buffer + close + 1,
+             " %c %d %d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+             "%*d %*d %*d %llu",
+             &state, &status.parent, &status.group, &flags,
+             &status.start) != 5 ||
       state == 'Z' || state == 'X' || (flags & kExiting))
     return {};
+  status.stopped = state == 'T' || state == 't';
   status.comm = text.substr(open + 1, close - open - 1);
   return status;
+}
+
+/// All that this user may see; those that end have no group.
+std::map<pid_t, Status> ReadProcesses() {
+  std::unique_ptr<DIR, CloseDir> proc(opendir("/proc"));
+  std::map<pid_t, Status> processes;
+  while (dirent* entry = proc ? readdir(proc.get()) : nullptr) {
+    char* end;
+    const long pid = strtol(entry->d_name, &end, 10);
+    if (*end == '\0' && pid > 0)
+      processes.emplace(static_cast<pid_t>(pid), ReadStatus(entry->d_name));
+  }
+  return processes;
+}
+
+/// To the process that was seen, not to a later one with its number.
+void SignalSeen(pid_t pid, const Status& seen, int signal) {
+  Fd pidfd(static_cast<int>(sys::PidfdOpen(pid)));
+  if (ReadStatus(std::to_string(pid)).start != seen.start)
+    return;
+  if (pidfd)
+    (void)sys::PidfdSendSignal(pidfd.get(), signal);
+  else
+    (void)kill(pid, signal);
 }
 
 }  // namespace
@@ -69,18 +102,12 @@ Status ReadStatus(const char* pid) {
 std::vector<Survivor> FindSurvivors(pid_t group, int pidfd) {
   if (SignalGroup(group, pidfd, 0) == -ESRCH)
     return {};
-  std::unique_ptr<DIR, CloseDir> proc(opendir("/proc"));
   std::vector<Survivor> found;
-  while (dirent* entry = proc ? readdir(proc.get()) : nullptr) {
-    char* end;
-    const long pid = strtol(entry->d_name, &end, 10);
-    if (*end != '\0' || pid <= 0)
-      continue;
+  for (auto& [pid, status] : ReadProcesses()) {
     if (pid == group)
       return {};  // The number is somebody else's by now.
-    Status status = ReadStatus(entry->d_name);
     if (status.group == group)
-      found.push_back({static_cast<pid_t>(pid), std::move(status.comm)});
+      found.push_back({pid, std::move(status.comm)});
   }
   // A group that has members still is the one it was before they were read.
   if (SignalGroup(group, pidfd, 0) == -ESRCH)
@@ -90,6 +117,37 @@ std::vector<Survivor> FindSurvivors(pid_t group, int pidfd) {
 
 void KillSurvivors(pid_t group, int pidfd) {
   (void)SignalGroup(group, pidfd, SIGKILL);
+}
+
+void KillDescendants(pid_t root) {
+  // What is stopped starts nothing. A signal takes its time to stop a process
+  // that runs, and one that sleeps in the kernel may stay as it is for long.
+  constexpr int kMostLooks = 100;
+  (void)kill(root, SIGSTOP);
+  std::map<pid_t, Status> seen;
+  // A state is read after the list of processes: only the list of the next look
+  // is known to have all that a process had started before it stopped.
+  int still = 0;
+  for (int look = 0; look < kMostLooks && still < 2; ++look) {
+    bool settled = true;
+    std::map<pid_t, Status> processes = ReadProcesses();
+    std::vector<pid_t> family = {root};
+    for (size_t i = 0; i < family.size(); ++i) {
+      settled &= processes[family[i]].stopped;
+      for (const auto& [pid, status] : processes)
+        if (status.parent == family[i] && status.group >= 0)
+          family.push_back(pid);
+    }
+    for (pid_t pid : family) {
+      if (pid == root || !seen.emplace(pid, processes[pid]).second)
+        continue;
+      settled = false;
+      SignalSeen(pid, processes[pid], SIGSTOP);
+    }
+    still = settled ? still + 1 : 0;
+  }
+  for (const auto& [pid, status] : seen)
+    SignalSeen(pid, status, SIGKILL);
 }
 
 }  // namespace launcher

@@ -1,4 +1,4 @@
-// Processes that a child has left in its process group.
+// Processes that a child has started and not waited for.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -25,6 +25,13 @@ std::vector<Survivor> FindSurvivors(pid_t group, int pidfd);
 
 /// Sends SIGKILL to all of them, after FindSurvivors() has found some.
 void KillSurvivors(pid_t group, int pidfd);
+
+/// Sends SIGKILL to all that descend from `root`, a child of ours that has not
+/// been reaped, in whatever group and session they are, and leaves `root`
+/// itself stopped, to be killed next. Those whose parent has ended before them
+/// are no descendants any more. Stops each first, so that none is started
+/// meanwhile; reads all of /proc, as often as it takes until nothing is new.
+void KillDescendants(pid_t root);
 
 }  // namespace launcher
 

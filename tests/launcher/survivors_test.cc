@@ -153,6 +153,103 @@ TEST_P(SurvivorsTest, NoneOfAGroupThatWasKilled) {
   ExpectKilled(left_);
 }
 
+/// What a shell starts; ends when all that it writes to told_ has `last` in it.
+class DescendantsTest : public SurvivorsTest {
+ protected:
+  std::string StartScript(const char* script, const std::string& last,
+                          Command command) {
+    auto started = Start({"/bin/sh", "-c", script}, command);
+    EXPECT_TRUE(started.ok()) << started.error().ToString();
+    if (started.ok())
+      id_ = started.value();
+    std::string told;
+    while (told.find(last) == told.npos && !HasFailure())
+      told += told_.Await();
+    return told;
+  }
+
+  void Kill() {
+    ASSERT_TRUE(launcher_->Kill(id_, SIGKILL).ok());
+    Expect(Cause::kSignaled, SIGKILL, Finish());
+    launcher_.reset();  // Only orphans are left.
+  }
+
+  /// All that come to us have been killed.
+  int ReapKilled() {
+    int count = 0, status = 0;
+    while (waitpid(-1, &status, 0) > 0 && ++count)
+      EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+    return count;
+  }
+
+  ChildId id_{};
+};
+
+LAUNCHER_TEST_ENGINES(DescendantsTest);
+
+TEST_P(DescendantsTest, OtherGroupsAreKilledToo) {
+  id_ = Probe({"fork", "setpgid", "pid", "1", "wait", "0", "end", "wait", "0"},
+              Gated(Survivors::kKill));
+  left_ = atoi(told_.Await().c_str());
+  Kill();
+  ExpectKilled(left_);
+}
+
+TEST_P(DescendantsTest, OtherGroupsAreLeftUnlessAsked) {
+  id_ = Probe({"fork", "setpgid", "pid", "1", "wait", "0", "end", "wait", "0"},
+              Gated(Survivors::kTell));
+  EXPECT_NE("", told_.Await());
+  Kill();
+  OpenGate();
+  ExpectOrphans(1);
+}
+
+TEST_P(DescendantsTest, SessionsOfSessionsAreKilledToo) {
+  StartScript(
+      "setsid --wait sh -c 'setsid --wait sh -c \"echo end; exec sleep 1000\"; "
+      ":'; :",
+      "end", Gated(Survivors::kKill));
+  Kill();
+  EXPECT_GE(ReapKilled(), 2);
+}
+
+TEST_P(DescendantsTest, TimeoutReachesThem) {
+  Command command = Gated(Survivors::kKill);
+  command.timeout = std::chrono::milliseconds(300);
+  StartScript("setsid --wait sh -c 'echo end; exec sleep 1000'; :", "end",
+              command);
+  Finished done = Finish();
+  EXPECT_TRUE(done.timed_out);
+  launcher_.reset();
+  EXPECT_GE(ReapKilled(), 1);
+}
+
+TEST_P(DescendantsTest, DaemonsAreLeft) {
+  // When both lines are there it is in a session of its own, and an orphan.
+  std::string told = StartScript(
+      "(setsid sh -c 'echo daemon $$; exec sleep 1000' &)\n"
+      "echo end; exec sleep 1000",
+      "end\n", Gated(Survivors::kKill));
+  const std::string name = "daemon ";
+  while (told.find(name) == told.npos && !HasFailure())
+    told += told_.Await();
+  Kill();
+  const pid_t daemon = atoi(told.c_str() + told.find(name) + name.size());
+  ASSERT_GT(daemon, 0);
+  EXPECT_EQ(0, waitpid(daemon, nullptr, WNOHANG)) << "it has ended";
+  kill(daemon, SIGKILL);
+  ExpectKilled(daemon);
+}
+
+TEST_P(DescendantsTest, OneThatStartsMoreMeanwhile) {
+  StartScript(
+      "i=0; while [ $i -lt 1000 ]; do setsid sleep 1000 & i=$((i + 1)); "
+      "[ $i != 10 ] || echo end; done; wait",
+      "end", Gated(Survivors::kKill));
+  Kill();
+  EXPECT_GE(ReapKilled(), 9);
+}
+
 TEST_P(SurvivorsTest, OfALine) {
   const std::string line =
       std::string(kProbe) + " fork pid 1 wait 0 end && " + kProbe + " argv";

@@ -334,6 +334,21 @@ class Json(ExecTest):
         for pid in result["stdout"]["data"].split():
             until(lambda: state(int(pid)) in ("", "Z"))
 
+    def test_time_is_up_for_other_groups_too(self) -> None:
+        holds = ["fork", "setpgid", "pid", "1", "wait", "0", "end", "wait", "0"]
+        for keep in ([], ["--keep"]):
+            process = self.start(
+                "--json", *keep, "--timeout", "1000", "--stdin", "inherit", PROBE, *holds
+            )
+            result = json.loads(self.line_of(process))
+            self.assertEqual(process.wait(HANG), 0)
+            self.assertEqual(result["cause"], "timed_out")
+            pid = int(result["stdout"]["data"])
+            if keep:
+                self.assertNotIn(state(pid), ("", "Z"))
+                process.stdin.close()
+            until(lambda: state(pid) in ("", "Z"))
+
     def test_survivors(self) -> None:
         environment = {**PLAIN, "LAUNCHER_DRAIN_MS": "20"}
         for keep in ([], ["--keep"]):

@@ -162,7 +162,11 @@ enum {
 enum {
   LAUNCHER_SURVIVORS_LEAVE = 0, /* Nobody looks for them. */
   LAUNCHER_SURVIVORS_TELL,      /* They are in the result. */
-  LAUNCHER_SURVIVORS_KILL       /* And get SIGKILL. */
+  LAUNCHER_SURVIVORS_KILL       /* And get SIGKILL. A child that is killed by its
+                                   timeout, or by launcher_kill() with SIGKILL,
+                                   takes its descendants in other groups and
+                                   sessions with it, but for daemons, whose
+                                   parent has ended. */
 };
 
 typedef struct launcher_command {

@@ -116,7 +116,9 @@ def run(
     drain       seconds that the output may stay silent after the program itself
                 has ended, before it is given up; None: wait for its end
     survivors   processes that the program leaves in its group: "tell", "kill"
-                (and tell) or "leave" (and do not look for them)
+                (and tell) or "leave" (and do not look for them). With "kill"
+                a timeout also kills what descends from the program in other
+                groups and sessions
 
     The child leads a process group, which is killed as a whole when the timeout
     has passed or an exception (KeyboardInterrupt) ends the call; with
