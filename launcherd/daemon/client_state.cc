@@ -112,10 +112,13 @@ uint64_t FindIgnored(const std::string& status) {
 }
 
 bool SameRoot(const Fd& a, const Fd& b) {
-  struct stat x, y;
-  return fstatat(a.get(), "root", &x, 0) == 0 &&
-         fstatat(b.get(), "root", &y, 0) == 0 && x.st_dev == y.st_dev &&
-         x.st_ino == y.st_ino;
+  constexpr unsigned kWanted = STATX_INO | STATX_MNT_ID;
+  struct statx x, y;
+  return statx(a.get(), "root", 0, kWanted, &x) == 0 &&
+         statx(b.get(), "root", 0, kWanted, &y) == 0 &&
+         x.stx_dev_major == y.stx_dev_major &&
+         x.stx_dev_minor == y.stx_dev_minor && x.stx_ino == y.stx_ino &&
+         x.stx_mnt_id == y.stx_mnt_id;
 }
 
 /// sched_getattr(2): policy, flags, nice value, priority, utilization clamps.

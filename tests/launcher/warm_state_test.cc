@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -142,6 +143,31 @@ TEST_F(WarmStateTest, ChangedByAnotherProcess) {
       warm_.reset();
     });
   }
+}
+
+// In a mount namespace, where the root is mounted a second time.
+TEST_F(WarmStateTest, AnotherMountOfTheSameRoot) {
+  cold_.reset();
+  warm_.reset();
+  const std::string root = dir_ / "root";
+  dir_.Dir("root");
+  InChild([&] {
+    if (unshare(CLONE_NEWNS) != 0)
+      GTEST_SKIP() << "no mount namespace: " << strerror(errno);
+    ASSERT_EQ(0, mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
+    ASSERT_EQ(0, mount("/", root.c_str(), nullptr, MS_BIND | MS_REC, nullptr));
+    cold_ = Make(Engine::kClone3);
+    warm_ = Make(Engine::kWarm);
+    const Texts shown_by = {"cat", "/proc/self/mountinfo"};
+    EXPECT_EQ(Engine::kWarm, ExpectSame(shown_by));
+    const std::string before = Run(*warm_, shown_by).output;
+    ASSERT_EQ(0, chroot(root.c_str()));
+    ExpectSame(shown_by);
+    EXPECT_EQ(Engine::kWarm, ExpectSame(shown_by));
+    EXPECT_NE(before, Run(*warm_, shown_by).output);
+    cold_.reset();
+    warm_.reset();
+  });
 }
 
 TEST_F(WarmStateTest, DescriptorsOfTheFirstLaunch) {

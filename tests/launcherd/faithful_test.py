@@ -272,6 +272,22 @@ class Faithful(Test):
                 self.assertRegex(told.all, f"other than launcherd: ({reason})")
 
     @unittest.skipUnless(IS_ROOT, "needs root")
+    def test_another_root(self) -> None:
+        # The same directory, mounted once more, in a mount namespace that both
+        # are in and that ends with them.
+        root = self.area / "root"
+        root.mkdir()
+        script = (
+            f"mount --rbind / {root} && exec {LAUNCHERD} --stats "
+            f"/usr/sbin/chroot {root} {LAUNCHER_SH} -c '/bin/echo x'"
+        )
+        if self.run_in_area(["unshare", "-m", "true"]).returncode != 0:
+            self.skipTest("no mount namespace")
+        told = Told(self.run_in_area(["unshare", "-m", "sh", "-c", script]))
+        self.assertEqual((told.status, told.stdout, told.warm), (0, "x\n", 0), told.all)
+        self.assertIn("other than launcherd: root", told.reasons, told.all)
+
+    @unittest.skipUnless(IS_ROOT, "needs root")
     def test_another_cgroup(self) -> None:
         for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
             group = Path(root) / f"launcherd-test-{os.getpid()}"

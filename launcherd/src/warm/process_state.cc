@@ -10,6 +10,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <string_view>
@@ -38,6 +39,16 @@ bool IsOwn(std::string_view line) {
   return false;
 }
 
+/// A directory that is mounted in two places is two.
+bool ReadPlace(const char* path, std::array<uint64_t, 3>* place) {
+  struct statx file;
+  if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, &file) != 0)
+    return false;
+  *place = {makedev(file.stx_dev_major, file.stx_dev_minor), file.stx_ino,
+            file.stx_mnt_id};
+  return true;
+}
+
 /// Opened once. Empty if it cannot be read.
 std::string_view ReadAgain(Fd* fd, const char* path, char* buffer,
                            size_t size) {
@@ -54,8 +65,8 @@ bool ProcessState::operator==(const ProcessState& other) const {
          memcmp(limits.data(), other.limits.data(), sizeof(limits)) == 0 &&
          affinity == other.affinity && numbers == other.numbers &&
          status == other.status && label == other.label &&
-         namespaces == other.namespaces && directories == other.directories &&
-         others == other.others;
+         namespaces == other.namespaces && root == other.root &&
+         directory == other.directory && others == other.others;
 }
 
 bool ProcessStateReader::ReadForeign(ProcessState* state) {
@@ -120,15 +131,8 @@ bool ProcessStateReader::ReadOwn(ProcessState* state) {
     (void)!readlinkat(namespaces_.get(), kNamespaces[i], name.data(),
                       name.size());
   }
-  struct stat file;
-  if (stat("/", &file) != 0)
+  if (!ReadPlace("/", &state->root) || !ReadPlace(".", &state->directory))
     return false;
-  state->directories[0] = file.st_dev;
-  state->directories[1] = file.st_ino;
-  if (stat(".", &file) != 0)
-    return false;
-  state->directories[2] = file.st_dev;
-  state->directories[3] = file.st_ino;
 
   int policy = 0;
   unsigned long nodes[16] = {};  // Up to 1,024.

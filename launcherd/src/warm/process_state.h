@@ -33,7 +33,8 @@ struct ProcessState {
   std::string status;  ///< The lines that are inherited.
   std::string label;   ///< Of a security module.
   std::array<std::array<char, 40>, 8> namespaces = {};  ///< "net:[4026531840]"
-  std::array<uint64_t, 4> directories = {};
+  std::array<uint64_t, 3> root = {};  ///< Device, inode, mount.
+  std::array<uint64_t, 3> directory = {};
   std::array<long, 7> others = {};
 
   bool operator==(const ProcessState& other) const;
