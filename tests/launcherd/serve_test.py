@@ -7,119 +7,24 @@ import base64
 import json
 import os
 import random
-import resource
-import select
 import signal
-import socket
-import subprocess
-import sys
 import unittest
-from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, List
 
-from support import ENVIRONMENT, HANG, LAUNCHERD, PROBE, Test, state, until, warm_is_possible
-
-PLAIN = {**ENVIRONMENT, "LAUNCHER_ENGINE": "auto"}
-Message = Dict[str, Any]
-
-PARSE, INVALID, NO_METHOD, BAD_PARAMS = -32700, -32600, -32601, -32602
-TOO_MANY, NO_LAUNCH, FAILED = -32000, -32001, -32002
-
-
-class Server:
-    def __init__(
-        self, test: Test, *options: str, sockets: bool = False, **environment: str
-    ) -> None:
-        theirs: List[Any] = [subprocess.PIPE, subprocess.PIPE]
-        if sockets:  # As Node.js has them.
-            (self.stdin, theirs[0]), (self.stdout, theirs[1]) = (
-                socket.socketpair() for _ in range(2)
-            )
-        self.process = subprocess.Popen(
-            [LAUNCHERD, "serve", *options],
-            cwd=test.area,
-            env={**PLAIN, **environment},
-            stdin=theirs[0],
-            stdout=theirs[1],
-            stderr=subprocess.PIPE,
-            bufsize=0,
-        )
-        if sockets:
-            for end in theirs:
-                end.close()
-        else:
-            self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        self.buffer = b""
-        self.others: List[Message] = []
-        self.last = 0
-        test.addCleanup(self.close)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(HANG)
-        for stream in (self.stdin, self.stdout, self.process.stderr):
-            stream.close()
-
-    def end(self) -> int:
-        """Its input ends."""
-        self.stdin.close()
-        return self.process.wait(HANG)
-
-    def write(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self.stdin.fileno(), data) :]
-
-    def send(self, method: str, id: Any, **params: Any) -> Any:
-        message = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
-        self.write(json.dumps(message).encode() + b"\n")
-        return id
-
-    def read(self) -> Message:
-        """The next message."""
-        while b"\n" not in self.buffer:
-            ready, _, _ = select.select([self.stdout], [], [], HANG)
-            if not ready:
-                raise AssertionError("nothing came")
-            data = os.read(self.stdout.fileno(), 1 << 20)
-            if not data:
-                raise AssertionError(f"it has ended: {self.process.stderr.read()!r}")
-            self.buffer += data
-        line, self.buffer = self.buffer.split(b"\n", 1)
-        message = json.loads(line.decode())
-        if message["jsonrpc"] != "2.0":
-            raise AssertionError(message)
-        return message
-
-    def answer(self, id: Any) -> Message:
-        """The answer to this request; what comes before it goes to `others`."""
-        while True:
-            message = self.read()
-            if message.get("id") == id and "method" not in message:
-                return message
-            self.others.append(message)
-
-    def ask(self, method: str, **params: Any) -> Any:
-        """The result of a request."""
-        self.last += 1
-        message = self.answer(self.send(method, f"ask {self.last}", **params))
-        if "result" not in message:
-            raise AssertionError(message)
-        return message["result"]
-
-    def refuse(self, method: str, **params: Any) -> Message:
-        """The error of a request."""
-        self.last += 1
-        return self.answer(self.send(method, f"ask {self.last}", **params))["error"]
-
-
-class ServeTest(Test):
-    def server(self, *options: str, **more: Any) -> Server:
-        return Server(self, *options, **more)
-
-    def fifo(self, name: str) -> Path:
-        os.mkfifo(self.area / name)
-        return self.area / name
+from serve_support import (
+    BAD_PARAMS,
+    FAILED,
+    INVALID,
+    NO_LAUNCH,
+    NO_METHOD,
+    PARSE,
+    PLAIN,
+    TOO_MANY,
+    Message,
+    Server,
+    ServeTest,
+)
+from support import HANG, PROBE, state, until, warm_is_possible
 
 
 def group(pid: str) -> int:
@@ -594,160 +499,6 @@ class Fuzz(ServeTest):
         until(lambda: server.ask("statistics")["running"] == 0)
         self.assertEqual(server.end(), 0)
         self.assertEqual(server.process.stderr.read(), b"")
-
-
-
-class Client(Server):
-    """One of those that are connected to a server's socket."""
-
-    def __init__(self, test: Test, path: Path) -> None:
-        self.connection = socket.socket(socket.AF_UNIX)
-        self.connection.connect(str(path))
-        self.stdin = self.stdout = self.connection
-        self.buffer = b""
-        self.others: List[Message] = []
-        self.last = 0
-        test.addCleanup(self.connection.close)
-
-
-class Sockets(ServeTest):
-    def listening(self, *options: str, path: str = "", **more: Any) -> Server:
-        self.path = self.area / "socket"
-        server = self.server("--socket", path or str(self.path), *options, **more)
-        message = server.read()
-        self.assertEqual(message["method"], "listening")
-        self.assertEqual(message["params"], {"socket": path or str(self.path)})
-        return server
-
-    def client(self) -> Client:
-        return Client(self, self.path)
-
-    def failed(self, path: Path) -> str:
-        server = self.server("--socket", str(path))
-        self.assertEqual(server.process.wait(HANG), 1)
-        return server.process.stderr.read().decode()
-
-    def test_clients_have_one_launcher(self) -> None:
-        server = self.listening()
-        one, two = self.client(), self.client()
-        for client, word in ((one, "one"), (two, "two")):
-            client.send("launch", 1, argv=["echo", word])
-        self.assertEqual(two.answer(1)["result"]["stdout"]["data"], "two\n")
-        self.assertEqual(one.answer(1)["result"]["stdout"]["data"], "one\n")
-        self.assertEqual(one.ask("statistics")["launches"], 2)
-        self.assertEqual(server.end(), 0)
-        self.assertFalse(self.path.exists())
-
-    def test_what_a_client_leaves_is_killed(self) -> None:
-        self.listening()
-        one, two = self.client(), self.client()
-        leaving, staying = self.fifo("leaving"), self.fifo("staying")
-        one.send("launch", 1, line=f"echo $$ >{leaving}; exec sleep 1000")
-        two.send("launch", 1, line=f"echo $$ >{staying}; exec sleep 1000")
-        left, stayed = (int(fifo.read_text()) for fifo in (leaving, staying))
-        one.connection.close()
-        until(lambda: not state(left))
-        until(lambda: two.ask("statistics")["running"] == 1)
-        self.assertNotEqual(state(stayed), "")
-        self.assertEqual(two.refuse("kill", launch=2)["code"], NO_LAUNCH)
-        two.ask("kill", launch=1)
-        self.assertEqual(two.answer(1)["result"]["cause"], "signaled")
-
-    def test_limits_are_for_all(self) -> None:
-        self.listening("--launch-limit", "1")
-        one, two = self.client(), self.client()
-        one.ask("launch", argv=["sleep", "1000"], wait=False)
-        self.assertEqual(two.refuse("launch", argv=["true"])["code"], TOO_MANY)
-        one.connection.close()
-        until(lambda: two.ask("statistics")["running"] == 0)
-        self.assertEqual(two.ask("launch", argv=["true"])["code"], 0)
-
-    def test_nonsense_of_one_client(self) -> None:
-        self.listening("--message-limit", "1000")
-        one, two = self.client(), self.client()
-        one.write(b"nonsense\n" + b"x" * 5000)
-        self.assertEqual(one.read()["error"]["code"], PARSE)
-        self.assertEqual(two.ask("launch", argv=["true"])["code"], 0)
-
-    def test_more_clients_than_descriptors(self) -> None:
-        server = self.listening()
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (30, 30))
-        clients = [self.client() for _ in range(60)]
-        served = clients[0].ask("statistics")["launches"]
-        self.assertEqual(served, 0)
-        for client in clients[:40]:
-            client.connection.close()
-        for client in clients[40:]:
-            self.assertEqual(client.ask("statistics")["running"], 0)
-
-    def test_life_line(self) -> None:
-        server = self.listening()
-        client = self.client()
-        ready = self.fifo("ready")
-        client.send("launch", 1, line=f"echo $$ >{ready}; exec sleep 1000")
-        pid = int(ready.read_text())
-        self.assertEqual(server.end(), 0)
-        until(lambda: not state(pid))
-        self.assertFalse(self.path.exists())
-
-    def test_without_a_life_line(self) -> None:
-        path = self.area / "socket"
-        process = subprocess.Popen(
-            [LAUNCHERD, "serve", "--socket", path],
-            env=PLAIN,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-        )
-        self.assertIn(b"listening", process.stdout.readline())
-        self.path = path
-        self.assertEqual(self.client().ask("launch", argv=["true"])["code"], 0)
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(HANG), -signal.SIGTERM)
-        process.stdout.close()
-        self.assertFalse(path.exists())
-
-    def test_places(self) -> None:
-        self.listening()
-        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
-        self.assertIn("Address already in use", self.failed(self.path))
-        self.assertEqual(self.client().ask("statistics")["launches"], 0)
-        file = self.area / "file"
-        file.write_text("kept")
-        self.assertIn("Address already in use", self.failed(file))
-        self.assertEqual(file.read_text(), "kept")
-        self.assertIn("File name too long", self.failed(self.area / ("x" * 200)))
-        self.assertIn("No such file", self.failed(self.area / "missing" / "socket"))
-        for mode in (0o770, 0o1777):
-            shared = self.area / f"shared{mode}"
-            shared.mkdir()
-            shared.chmod(mode)
-            self.assertIn("not a private directory", self.failed(shared / "socket"))
-
-    def test_a_socket_that_was_left_behind(self) -> None:
-        server = self.listening()
-        server.process.kill()
-        server.process.wait(HANG)
-        self.assertTrue(self.path.exists())
-        self.listening()
-        self.assertEqual(self.client().ask("launch", argv=["true"])["code"], 0)
-
-    @unittest.skipIf(os.getuid() != 0, "needs two users")
-    def test_other_users(self) -> None:
-        self.listening()
-        self.path.chmod(0o666)
-        self.area.chmod(0o755)
-        client = self.client()
-        self.assertEqual(client.ask("statistics")["launches"], 0)
-        script = (
-            "import os, socket, sys; os.setuid(65534);"
-            "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
-            "print(s.recv(1))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script, self.path], stdout=subprocess.PIPE, check=True
-        )
-        self.assertEqual(done.stdout, b"b''\n")
-
 
 if __name__ == "__main__":
     unittest.main()
