@@ -2,7 +2,10 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "calls.h"
 
@@ -27,6 +30,10 @@ static int Replacement(void) { return 5; }
 
 __attribute__((constructor)) static void Construct(void) {
   is_constructed = 1;
+  if (getenv("WARM_TEST_TWICE")) {
+    dlopen(ALONE, RTLD_LAZY);
+    dlmopen(LM_ID_NEWLM, ALONE, RTLD_LAZY);
+  }
   *WordOf("Replaced") = (uintptr_t)Replacement;
 }
 

@@ -109,6 +109,15 @@ TEST_F(WarmTest, CallsAreBoundAhead) {
             Run(*warm_, {Program("calls"), "bound"}).output);
 }
 
+// Which of two objects of one file a call leads to cannot be told by its name.
+TEST_F(WarmTest, NoCallIsBoundAheadWhereAnObjectIsLoadedTwice) {
+  environment_.push_back("WARM_TEST_TWICE=1");
+  for (const char* word : {"call", "bound"})
+    EXPECT_EQ(Engine::kWarm, ExpectSame({Program("calls"), word}));
+  EXPECT_EQ("Plain 0\nComputed 0\nOptional 0\nReplaced 1\n",
+            Run(*warm_, {Program("calls"), "bound"}).output);
+}
+
 TEST_F(WarmTest, CallOfAFunctionThatIsMissing) {
   const std::string program = Program("calls_missing");
   EXPECT_EQ(Engine::kWarm, ExpectSame({program, "call"}));

@@ -44,6 +44,7 @@ class Build(NamedTuple):
     configure: Sequence[str]
     make: Sequence[str]
     outside: bool = False  # It leaves its source alone: all is in ../out.
+    links: Sequence[str] = ()  # Programs that come to launcherd by PATH.
 
 
 BUILDS = {
@@ -54,6 +55,13 @@ BUILDS = {
     "redis": Build("redis", [], ["MALLOC=libc"]),
     "sqlite": Build("sqlite", ["./configure"], ["sqlite3.c", "all"]),
     "linux": Build("linux", ["make", "O=../out", "tinyconfig"], ["O=../out"], outside=True),
+    "linux-clang": Build(
+        "linux",
+        ["make", "CC=clang", "O=../out", "tinyconfig"],
+        ["CC=clang", "O=../out"],
+        outside=True,
+        links=["clang"],
+    ),
 }
 
 
@@ -72,11 +80,11 @@ class Outcome(NamedTuple):
     told: Told
 
 
-def run(command: Sequence[str], directory: Path) -> str:
+def run(command: Sequence[str], directory: Path, links: Path) -> str:
     done = subprocess.run(
         command,
         cwd=directory,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "PATH": f"{links}:{ENVIRONMENT['PATH']}"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -109,20 +117,24 @@ def obtain(source: str) -> Path:
 
 def build(what: Build, tarball: Path, area: Path, ours: bool) -> Tuple[Dict[str, str], str]:
     """In the same place each time: paths get into debug information."""
-    tree, out = area / what.source, area / "out"
+    tree, out, links = area / what.source, area / "out", area / "links"
     if not tree.exists():
         sources.unpack(tarball, tree)
     made_in = out if what.outside else tree
     out.mkdir()
+    links.mkdir()
+    for name in what.links if ours else ():
+        (links / name).symlink_to(Path(LAUNCHERD).with_name("launcher-run"))
     before = products(made_in)
     wrapper = [LAUNCHERD] if ours else []
     if what.configure:
-        run([*wrapper, *what.configure], tree)
+        run([*wrapper, *what.configure], tree, links)
     if ours:
         wrapper += ["--stats"]
-    output = run([*wrapper, "make", JOBS, *what.make], tree)
+    output = run([*wrapper, "make", JOBS, *what.make], tree, links)
     made = {path: text for path, text in products(made_in).items() if before.get(path) != text}
     shutil.rmtree(out)
+    shutil.rmtree(links)
     if not what.outside:
         shutil.rmtree(tree)
     return made, output
