@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -121,19 +122,21 @@ void KillSurvivors(pid_t group, int pidfd) {
 
 void KillDescendants(pid_t root) {
   // What is stopped starts nothing. A signal takes its time to stop a process
-  // that runs, and one that sleeps in the kernel may stay as it is for long.
-  constexpr int kMostLooks = 100;
+  // that runs, and one that sleeps in the kernel may stay as it is for long:
+  // then what is found has to do.
+  constexpr std::chrono::milliseconds kLongest(200);
+  const auto limit = std::chrono::steady_clock::now() + kLongest;
   (void)kill(root, SIGSTOP);
   std::map<pid_t, Status> seen;
   // A state is read after the list of processes: only the list of the next look
   // is known to have all that a process had started before it stopped.
-  int still = 0;
-  for (int look = 0; look < kMostLooks && still < 2; ++look) {
+  for (int still = 0; still < 2 && std::chrono::steady_clock::now() < limit;) {
     bool settled = true;
     std::map<pid_t, Status> processes = ReadProcesses();
     std::vector<pid_t> family = {root};
     for (size_t i = 0; i < family.size(); ++i) {
-      settled &= processes[family[i]].stopped;
+      const Status& member = processes[family[i]];
+      settled &= member.stopped || member.group < 0;
       for (const auto& [pid, status] : processes)
         if (status.parent == family[i] && status.group >= 0)
           family.push_back(pid);

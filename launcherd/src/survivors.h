@@ -30,7 +30,8 @@ void KillSurvivors(pid_t group, int pidfd);
 /// been reaped, in whatever group and session they are, and leaves `root`
 /// itself stopped, to be killed next. Those whose parent has ended before them
 /// are no descendants any more. Stops each first, so that none is started
-/// meanwhile; reads all of /proc, as often as it takes until nothing is new.
+/// meanwhile; reads all of /proc, as often as it takes until nothing is new,
+/// for a fifth of a second at most.
 void KillDescendants(pid_t root);
 
 }  // namespace launcher
