@@ -119,6 +119,9 @@ struct Job {
   bool MayGoOn() const { return killed == 0 && !stopped && !timed_out; }
   /// Whether it runs without the shell that it was meant for.
   bool Planned() const { return line && !in_shell; }
+  bool KillsDescendants() const {
+    return survivors == Command::Survivors::kKill;
+  }
   bool StreamsOpen() const { return streams[0].fd || streams[1].fd; }
   /// Whether the end of a stream tells the end of the child.
   bool StreamTellsEnd() const {

@@ -470,7 +470,8 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
       NoteKill(job, signal);
       if (signal != 0 && job->pending_signal != SIGKILL)
         job->pending_signal = signal;
-      if (signal == SIGKILL && !threads->KillChild(job->id)) {
+      if (signal == SIGKILL &&
+          !threads->KillChild(job->id, job->KillsDescendants())) {
         SetTimer(job, Watch::kPoll, steady_clock::now() + job->poll_interval);
         job->poll_interval = std::min(2 * job->poll_interval, kLongestPoll);
       }
@@ -483,7 +484,7 @@ Result<void> Launcher::Impl::Kill(Job* job, int signal) {
       break;
   }
   NoteKill(job, signal);
-  if (signal == SIGKILL && job->survivors == Command::Survivors::kKill &&
+  if (signal == SIGKILL && job->KillsDescendants() &&
       job->state == Job::State::kRunning)
     KillDescendants(job->pid);
   if (job->group == Command::Group::kOwn) {

@@ -15,6 +15,7 @@
 
 #include "above_stdio.h"
 #include "reap.h"
+#include "survivors.h"
 
 namespace launcher {
 
@@ -99,7 +100,7 @@ void* SpawnThreads::Main(void* argument) {
   return nullptr;
 }
 
-bool SpawnThreads::KillChild(uint64_t job) {
+bool SpawnThreads::KillChild(uint64_t job, bool with_descendants) {
   std::lock_guard lock(mutex_);
   auto launch = running_.find(job);
   if (launch == running_.end() || launch->second->tid == 0)
@@ -111,8 +112,11 @@ bool SpawnThreads::KillChild(uint64_t job) {
   // posix_spawn(3) reaps a child that could not exec: that the thread still has
   // it, after the pidfd was opened, shows that the pidfd is of the right one.
   Fd pidfd(static_cast<int>(sys::PidfdOpen(pid)));
-  return ChildOfThread(tid) == pid &&
-         SignalChild(pid, pidfd.get(), SIGKILL) == 0;
+  if (ChildOfThread(tid) != pid)
+    return false;
+  if (with_descendants)
+    KillDescendants(pid);
+  return SignalChild(pid, pidfd.get(), SIGKILL) == 0;
 }
 
 void SpawnThreads::Collect(

@@ -43,8 +43,9 @@ class SpawnThreads {
 
   /// Sends SIGKILL to the child of a launch under way, whose pid nobody but the
   /// C library knows yet: from /proc/self/task/TID/children, proc(5). False if
-  /// there is no child so far, or the kernel does not tell.
-  bool KillChild(uint64_t job);
+  /// there is no child so far, or the kernel does not tell. Its program may run
+  /// by then: `with_descendants` they get SIGKILL before it.
+  bool KillChild(uint64_t job, bool with_descendants);
 
   /// Hands each launch that is done to `handle`, with its job.
   void Collect(const std::function<void(uint64_t, Result<Started>)>& handle);
