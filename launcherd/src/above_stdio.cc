@@ -20,6 +20,8 @@ Result<Fd> AboveStdio(Fd fd) {
 }
 
 Fd AboveStdioOrNone(Fd fd) {
+  if (!fd)
+    return fd;
   Result<Fd> above = AboveStdio(std::move(fd));
   return above.ok() ? std::move(above.value()) : Fd();
 }
