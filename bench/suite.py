@@ -49,17 +49,17 @@ class Bench(NamedTuple):
 BENCHES = [
     Bench("start", "how long a start holds the caller", "start.py", 0.1, 0.3, 0.5, 11, 21),
     Bench("plan", "what a plan costs", "plan.py", 0.5, 1, 1, 11, 21),
-    Bench("launch", "every way to start a child", "launch.py", 0.7, 6, 30, 6, 9),
-    Bench("launch-tax", "the way to the entry point", "launch_tax.py", 0.2, 3.5, 6, 3, 6),
+    Bench("launch", "every way to start a child", "launch.py", 0.7, 6, 20, 6, 6),
+    Bench("launch-tax", "the way to the entry point", "launch_tax.py", 0.2, 3.5, 3.5, 3, 3),
     Bench("scale", "threads and running jobs", "scale.py", 0.2, 2.5, 5, 5, 9),
-    Bench("edges", "launch-bound builds", "edges.py", 0.4, 14, 115, 6, 11),
-    Bench("musl", "musl with clang", "demo.py", 1.2, 2.5, 6, 2, 6, True),
-    Bench("make", "make, with launcherd and without", "make.py", 0, 3, 8, 2, 6, True),
-    Bench("repositories", "builds of real projects", "repositories.py", 1.2, 11, 160, 2, 6),
-    Bench("agent-tools", "tools of an agent", "agent_tools.py", 1, 12, 36, 2, 6),
+    Bench("edges", "launch-bound builds", "edges.py", 0.4, 14, 31, 6, 3),
+    Bench("musl", "musl with clang", "demo.py", 1.2, 2.5, 4, 2, 4, True),
+    Bench("make", "make, with launcherd and without", "make.py", 0, 3, 5.5, 2, 4, True),
+    Bench("repositories", "builds of real projects", "repositories.py", 1.2, 11, 54, 2, 2),
+    Bench("agent-tools", "tools of an agent", "agent_tools.py", 1, 12, 12, 2, 2),
     Bench("corpus", "commands of real projects", "corpus.py", 0, 0, 12, 0, 0),
-    Bench("musl-gcc", "musl with gcc", "demo.py", 0, 0, 4, 2, 6, True, ["--compiler", "gcc"]),
-    Bench("googletest", "a CMake project: GoogleTest", "googletest.py", 0, 0, 10, 2, 6),
+    Bench("musl-gcc", "musl with gcc", "demo.py", 0, 0, 3, 2, 4, True, ["--compiler", "gcc"]),
+    Bench("googletest", "a CMake project: GoogleTest", "googletest.py", 0, 0, 7, 2, 4),
 ]
 
 
