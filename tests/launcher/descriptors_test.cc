@@ -14,6 +14,7 @@
 
 #include "support/launcher_test.h"
 #include "support/temp_dir.h"
+#include "support/without_stdio.h"
 
 namespace launcher {
 namespace {
@@ -227,11 +228,7 @@ TEST_P(DescriptorsTest, InAndOutExchanged) {
 
 TEST_P(DescriptorsTest, WorksWithTheStandardOnesClosed) {
   InChild([&] {
-    int kept[3];
-    for (int fd : {0, 1, 2})
-      kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10);
-    for (int fd : {0, 1, 2})
-      close(fd);
+    const WithoutStdio without;
     Make({});
     Fds fds = FdsOf();
     EXPECT_EQ((Ints{0, 1, 2}), Numbers(fds));
@@ -243,45 +240,6 @@ TEST_P(DescriptorsTest, WorksWithTheStandardOnesClosed) {
     fds = FdsOf(command);
     EXPECT_EQ((Ints{0, 1, 2}), Numbers(fds));
     launcher_.reset();
-    for (int fd : {0, 1, 2}) {
-      dup2(kept[fd], fd);
-      close(kept[fd]);
-    }
-  });
-}
-
-// Whoever closed them may use their numbers for something else.
-TEST_P(DescriptorsTest, NothingOfOursTakesTheNumbersOfTheStandardOnes) {
-  InChild([&] {
-    Pipe gate;
-    int kept[3];
-    for (int fd : {0, 1, 2}) {
-      kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10);
-      close(fd);
-    }
-    Make({});
-    ASSERT_TRUE(launcher_->PollFd().ok());
-    Command command;
-    command.in = Stdio::FromFd(gate.read.get());
-    command.err = Stdio::Capture();
-    Probe({"echo", "0"}, command);
-    const char line[] =
-        "cd / && " LAUNCHER_TEST_CHILD_DIR "/probe echo 0 && /bin/true";
-    auto started = launcher_->SpawnLine(line, command);
-    ASSERT_TRUE(started.ok()) << started.error().ToString();
-    // It is started by then, on a thread too.
-    auto none = Wait(std::chrono::milliseconds(0));
-    ASSERT_FALSE(none.ok());
-    for (int fd : {0, 1, 2})
-      EXPECT_EQ(-1, fcntl(fd, F_GETFD)) << fd << OpenFds()[fd];
-    gate.write.Reset();
-    Expect(Cause::kExited, 0, Finish());
-    Expect(Cause::kExited, 0, Finish());
-    launcher_.reset();
-    for (int fd : {0, 1, 2}) {
-      dup2(kept[fd], fd);
-      close(kept[fd]);
-    }
   });
 }
 

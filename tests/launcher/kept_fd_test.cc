@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "support/refuse.h"
+#include "support/without_stdio.h"
 
 namespace launcher {
 namespace {
@@ -112,22 +113,12 @@ TEST_F(KeptFdTest, AChildThatHasTheSocketHoldsNothing) {
 
 TEST_F(KeptFdTest, StaysOffTheStandardOnes) {
   InChild([&] {
-    int saved[3];
-    for (int fd : {0, 1, 2}) {
-      saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10);
-      close(fd);
-    }
-    {
-      KeptFd kept = Keep();
-      Result<Fd> copy = kept.Copy();
-      EXPECT_TRUE(copy.ok());
-      for (int fd : {0, 1, 2})
-        EXPECT_EQ(-1, fcntl(fd, F_GETFD)) << fd;
-    }
-    for (int fd : {0, 1, 2}) {
-      dup2(saved[fd], fd);
-      close(saved[fd]);
-    }
+    const WithoutStdio without;
+    KeptFd kept = Keep();
+    Result<Fd> copy = kept.Copy();
+    EXPECT_TRUE(copy.ok());
+    for (int fd : {0, 1, 2})
+      EXPECT_EQ(-1, fcntl(fd, F_GETFD)) << fd;
   });
 }
 
