@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * spawn_growth SPAWNS: whether anything grows with so many spawns, as many that
- * fail and a tenth as many templates. Wants a system where nothing else is going
- * on. Prints TAP.
+ * fail, as many templates that are refused and a tenth as many that are made.
+ * Wants a system where nothing else is going on. Prints TAP.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,13 +18,22 @@
 
 #define U64(p) ((uint64_t)(uintptr_t)(p))
 
-static int create(void) {
+static int create_of(const char* path) {
   struct spawn_template_create_args args = {
       .flags = SPAWN_TEMPLATE_CREATE_CLOEXEC,
       .execfd = -1,
-      .filename = U64("/b/noop_tiny"),
+      .filename = U64(path),
   };
   return syscall(472, &args, sizeof(args));
+}
+
+static int create(void) { return create_of("/b/noop_tiny"); }
+
+/* Not an absolute path; so long that its copy would be missed. */
+static int is_refused(void) {
+  static char relative[3000];
+  memset(relative, 'x', sizeof(relative) - 1);
+  return create_of(relative) == -1 && errno == EINVAL;
 }
 
 /* The action closes a descriptor that is not there. */
@@ -52,7 +61,7 @@ static int spawn_many(long count) {
     pid_t pid = spawn(tfd, 0);
     if (pid <= 0 || waitpid(pid, &status, 0) != pid || status != 0)
       return 0;
-    if (spawn(tfd, 1) != -1 || errno != EBADF)
+    if (spawn(tfd, 1) != -1 || errno != EBADF || !is_refused())
       return 0;
     if (i % 10 == 0) {
       close(tfd);
