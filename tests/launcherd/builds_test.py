@@ -22,6 +22,9 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import sources
 
+sys.path.insert(0, str(sources.ROOT / "bench"))
+import env  # noqa: E402
+
 LAUNCHERD = os.environ["LAUNCHERD"]
 JOBS = f"-j{len(os.sched_getaffinity(0))}"
 # They say when, or by which process.
@@ -181,6 +184,7 @@ def report(outcomes: List[Outcome]) -> str:
         f"Answer     {answer}",
         "",
         f"Machine    Linux {platform.release()}; {' '.join(platform.libc_ver())}; make {JOBS}",
+        f"Build      commit {env.commit()}",
         "Method     sources of Debian 12; configured and built twice in the same place,",
         "           by make and by launcherd make; SHA-256 of every file that was made",
         "           or changed, logs of configure scripts apart",
