@@ -124,7 +124,7 @@ void KillDescendants(pid_t root) {
   // What is stopped starts nothing. A signal takes its time to stop a process
   // that runs, and one that sleeps in the kernel may stay as it is for long:
   // then what is found has to do.
-  constexpr std::chrono::milliseconds kLongest(200);
+  constexpr std::chrono::seconds kLongest(1);
   const auto limit = std::chrono::steady_clock::now() + kLongest;
   (void)kill(root, SIGSTOP);
   std::map<pid_t, Status> seen;

@@ -31,7 +31,7 @@ void KillSurvivors(pid_t group, int pidfd);
 /// itself stopped, to be killed next. Those whose parent has ended before them
 /// are no descendants any more. Stops each first, so that none is started
 /// meanwhile; reads all of /proc, as often as it takes until nothing is new,
-/// for a fifth of a second at most.
+/// for a second at most.
 void KillDescendants(pid_t root);
 
 }  // namespace launcher

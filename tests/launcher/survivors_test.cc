@@ -176,10 +176,9 @@ class DescendantsTest : public SurvivorsTest {
 
   /// All that come to us have been killed.
   int ReapKilled() {
-    int count = 0, status = 0;
-    while (waitpid(-1, &status, 0) > 0 && ++count)
+    return ReapChildren(1'000'000, [](int status) {
       EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
-    return count;
+    });
   }
 
   ChildId id_{};

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -42,8 +43,9 @@ inline std::map<int, std::string> OpenFds() {
 }
 
 /// Reaps children until `count` have been or none is left; gives up after 30 s
-/// without an end. Returns how many there were.
-inline int ReapChildren(int count) {
+/// without an end. Returns how many there were. `check` gets each status.
+inline int ReapChildren(
+    int count, const std::function<void(int)>& check = [](int) {}) {
   // A signal that is blocked stays pending even if its default is to be
   // ignored, so that no end can slip in between waitpid() and the wait.
   sigset_t sigchld, old;
@@ -52,9 +54,11 @@ inline int ReapChildren(int count) {
   pthread_sigmask(SIG_BLOCK, &sigchld, &old);
   int reaped = 0;
   while (reaped < count) {
-    pid_t pid = waitpid(-1, nullptr, WNOHANG);
+    int status = 0;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid > 0) {
       ++reaped;
+      check(status);
       continue;
     }
     const timespec guard = {30, 0};
