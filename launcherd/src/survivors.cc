@@ -42,13 +42,14 @@ int SignalGroup(pid_t group, int pidfd, int signal) {
 struct Status {
   pid_t group = -1;  ///< -1: no such process, or it is ending.
   pid_t parent = -1;
-  bool stopped = false;
+  bool starts_nothing = false;   ///< Once SIGSTOP has been sent to it.
   unsigned long long start = 0;  ///< With the pid: which process it is.
   std::string comm;
 };
 
 /// From /proc/PID/stat, proc(5): "pid (comm) state ppid pgrp session tty tpgid
-/// flags" and, behind twelve more, the time of its start.
+/// flags" and, behind ten more, the number of threads, another, and the time of
+/// its start.
 Status ReadStatus(const std::string& pid) {
   Fd fd(open(("/proc/" + pid + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
   char buffer[512];
@@ -61,15 +62,19 @@ Status ReadStatus(const std::string& pid) {
   char state = 'X';
   Status status;
   unsigned flags = 0;
+  int threads = 0;
   if (open == text.npos || close == text.npos ||
       sscanf(buffer + close + 1,
              " %c %d %d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-             "%*d %*d %*d %llu",
-             &state, &status.parent, &status.group, &flags,
-             &status.start) != 5 ||
+             "%*d %d %*d %llu",
+             &state, &status.parent, &status.group, &flags, &threads,
+             &status.start) != 6 ||
       state == 'Z' || state == 'X' || (flags & kExiting))
     return {};
-  status.stopped = state == 'T' || state == 't';
+  // fork(2) may be under way in one that runs or is in a sleep of the other
+  // kind; not in this one, and before it goes on it will stop.
+  status.starts_nothing =
+      state == 'T' || state == 't' || (state == 'S' && threads == 1);
   status.comm = text.substr(open + 1, close - open - 1);
   return status;
 }
@@ -121,22 +126,21 @@ void KillSurvivors(pid_t group, int pidfd) {
 }
 
 void KillDescendants(pid_t root) {
-  // What is stopped starts nothing. A signal takes its time to stop a process
-  // that runs, and one that sleeps in the kernel may stay as it is for long:
-  // then what is found has to do.
+  // A signal takes its time to stop a process that runs, and one that sleeps in
+  // the kernel may stay as it is for long: then what is found has to do.
   constexpr std::chrono::seconds kLongest(1);
   const auto limit = std::chrono::steady_clock::now() + kLongest;
   (void)kill(root, SIGSTOP);
   std::map<pid_t, Status> seen;
   // A state is read after the list of processes: only the list of the next look
-  // is known to have all that a process had started before it stopped.
+  // is known to have all that a process had started by then.
   for (int still = 0; still < 2 && std::chrono::steady_clock::now() < limit;) {
     bool settled = true;
     std::map<pid_t, Status> processes = ReadProcesses();
     std::vector<pid_t> family = {root};
     for (size_t i = 0; i < family.size(); ++i) {
       const Status& member = processes[family[i]];
-      settled &= member.stopped || member.group < 0;
+      settled &= member.starts_nothing || member.group < 0;
       for (const auto& [pid, status] : processes)
         if (status.parent == family[i] && status.group >= 0)
           family.push_back(pid);
