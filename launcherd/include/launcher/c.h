@@ -158,15 +158,13 @@ enum {
 };
 
 /* What becomes of processes that a child has left in its group, OWN or SESSION,
- * when it and its output have ended. */
+ * when it and its output have ended. With KILL a child that is ended by its
+ * timeout, or by launcher_kill() with SIGKILL, takes its descendants in other
+ * groups and sessions with it, but for daemons, whose parent has ended. */
 enum {
   LAUNCHER_SURVIVORS_LEAVE = 0, /* Nobody looks for them. */
   LAUNCHER_SURVIVORS_TELL,      /* They are in the result. */
-  LAUNCHER_SURVIVORS_KILL       /* And get SIGKILL. A child that is killed by its
-                                   timeout, or by launcher_kill() with SIGKILL,
-                                   takes its descendants in other groups and
-                                   sessions with it, but for daemons, whose
-                                   parent has ended. */
+  LAUNCHER_SURVIVORS_KILL       /* And get SIGKILL. */
 };
 
 typedef struct launcher_command {

@@ -161,8 +161,9 @@ struct Command {
   /// What becomes of processes that the child has left in its group, once it
   /// and its output have ended. Others than kLeave: only with Group::kOwn and
   /// kSession. Who has gone to another group or session is not found; when
-  /// `timeout` or a Kill() with SIGKILL ends a child with kKill, its descendants
-  /// get SIGKILL there too, but for those whose parent has ended: daemons.
+  /// `timeout` or a Kill() with SIGKILL ends a child with kKill, its
+  /// descendants get SIGKILL there too, but for those whose parent has ended:
+  /// daemons.
   enum class Survivors : uint8_t {
     kLeave,  ///< Nobody looks for them.
     kTell,   ///< They are named in Finished::survivors.
