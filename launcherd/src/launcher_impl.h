@@ -76,7 +76,7 @@ struct Launcher::Impl {
   void RemoveJob(Job* job);
   Result<ChildId> Launch(Job* job);
   Result<void> StartOrWait(Job* job);
-  Result<void> StartLineToo(Job* job);
+  Result<void> StartOrGiveToShell(Job* job);
   Result<void> Start(Job* job);
   Result<void> StartOnce(Job* job, bool* refused);
   Result<Fd> OpenStream(Job* job, Watch watch);

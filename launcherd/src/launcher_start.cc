@@ -273,7 +273,7 @@ Result<ChildId> Launcher::Impl::Launch(Job* job) {
 
 /// After an Error the job holds nothing that Start() took for it.
 Result<void> Launcher::Impl::StartOrWait(Job* job) {
-  Result<void> started = StartLineToo(job);
+  Result<void> started = StartOrGiveToShell(job);
   if (!started.ok() && job->had_others && !job->await_start &&
       IsShortage(started.error().code) && job->block->HoldDescriptors().ok()) {
     waiting.push_back(job->id);
@@ -284,7 +284,7 @@ Result<void> Launcher::Impl::StartOrWait(Job* job) {
 }
 
 /// Start(), and where a line cannot be started without its shell, the shell.
-Result<void> Launcher::Impl::StartLineToo(Job* job) {
+Result<void> Launcher::Impl::StartOrGiveToShell(Job* job) {
   Result<void> started = Start(job);
   if (started.ok() || !job->Planned() || !job->MayGoOn() ||
       (job->had_others && IsShortage(started.error().code)))
@@ -563,7 +563,7 @@ void Launcher::Impl::RetryWaiting() {
   while (!waiting.empty()) {
     Job* job = Find(waiting.front());
     job->had_others = AnyRunning();
-    Result<void> started = StartLineToo(job);
+    Result<void> started = StartOrGiveToShell(job);
     if (!started.ok() && job->had_others && IsShortage(started.error().code))
       return;
     waiting.pop_front();

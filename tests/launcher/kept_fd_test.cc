@@ -94,7 +94,6 @@ TEST_F(KeptFdTest, OutlivesWhatItWasMadeFrom) {
 TEST_F(KeptFdTest, AChildThatHasTheSocketHoldsNothing) {
   std::optional<KeptFd> kept = Keep();
   write_.Reset();
-  Fd other(open("/dev/null", O_RDONLY | O_CLOEXEC));
   int gate[2];
   ASSERT_EQ(0, pipe2(gate, O_CLOEXEC));
   pid_t pid = fork();

@@ -4,8 +4,10 @@
 
 #include "survivors.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <fstream>
@@ -58,8 +60,11 @@ class SurvivorsTest : public LauncherTest {
   }
 
   void ExpectKilled(pid_t pid) {
+    Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    pollfd ended = {pidfd.get(), POLLIN, 0};
+    EXPECT_EQ(1, poll(&ended, 1, int(kHang.count()))) << "it is alive";
     int status = 0;
-    EXPECT_EQ(pid, waitpid(pid, &status, 0));
+    EXPECT_EQ(pid, waitpid(pid, &status, WNOHANG));
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
   }
 
