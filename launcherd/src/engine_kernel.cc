@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "above_stdio.h"
 #include "engine.h"
 #include "spawn_template_abi.h"
 #include "template_cache.h"
@@ -202,7 +203,9 @@ class KernelEngine : public LaunchEngine {
           return Error{ENOSYS, "spawn_template_create", ""};
         if (made < 0)
           return not_for_this;
-        spawn_template->kernel.Reset(static_cast<int>(made));
+        spawn_template->kernel = AboveStdioOrNone(Fd(static_cast<int>(made)));
+        if (!spawn_template->kernel)
+          return not_for_this;
       }
       Failure failure = {};
       int pidfd = -1;

@@ -210,7 +210,7 @@ TEST_P(DescendantsTest, OtherGroupsAreLeftUnlessAsked) {
 
 TEST_P(DescendantsTest, SessionsOfSessionsAreKilledToo) {
   StartScript(
-      "setsid --wait sh -c 'setsid --wait sh -c \"echo end; exec sleep 1000\"; "
+      "setsid sh -c 'setsid sh -c \"echo end; exec sleep 1000\"; "
       ":'; :",
       "end", Gated(Survivors::kKill));
   Kill();
@@ -220,8 +220,7 @@ TEST_P(DescendantsTest, SessionsOfSessionsAreKilledToo) {
 TEST_P(DescendantsTest, TimeoutReachesThem) {
   Command command = Gated(Survivors::kKill);
   command.timeout = std::chrono::milliseconds(300);
-  StartScript("setsid --wait sh -c 'echo end; exec sleep 1000'; :", "end",
-              command);
+  StartScript("setsid sh -c 'echo end; exec sleep 1000'; :", "end", command);
   Finished done = Finish();
   EXPECT_TRUE(done.timed_out);
   launcher_.reset();
