@@ -4,7 +4,7 @@
 //   fds        each open descriptor: number, access (r, w, rw), where it leads
 //   env        the environment          argv   argv[0] and all after "argv"
 //   sig        SigBlk, SigIgn, SigCgt   ids    pid ppid pgid sid
-//   keyring    that of the session
+//   keyring    that of the session      slice  ns, -1: the kernel has none
 //   cwd        the directory            limit  RLIMIT_NOFILE, soft and hard
 //   echo FD    what can be read there, to the end of file
 //   write FD TEXT      fill FD COUNT (bytes)      close FD
@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,11 @@ int main(int argc, char** argv) {
     } else if (strcmp(word, "keyring") == 0) {
       printf("%ld\n", syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID,
                               KEY_SPEC_SESSION_KEYRING, 0));
+    } else if (strcmp(word, "slice") == 0) {
+      uint64_t attributes[16] = {0};
+      if (syscall(SYS_sched_getattr, 0, attributes, sizeof(attributes), 0))
+        Die("sched_getattr");
+      printf("%lld\n", attributes[3] ? (long long)attributes[3] : -1);
     } else if (strcmp(word, "limit") == 0) {
       struct rlimit limit;
       if (getrlimit(RLIMIT_NOFILE, &limit) != 0)

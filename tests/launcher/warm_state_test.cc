@@ -82,6 +82,20 @@ TEST_F(WarmStateTest, ChangedByAnotherProcess) {
          sched_param none = {};
          return sched_setscheduler(host, SCHED_BATCH, &none) == 0;
        }},
+      {"slice",
+       {kProbe, "slice"},
+       [](pid_t host) {
+         struct {
+           uint32_t size, policy;
+           uint64_t flags;
+           int32_t nice;
+           uint32_t priority;
+           uint64_t runtime, deadline, period;
+         } attributes = {};
+         attributes.size = sizeof(attributes);
+         attributes.runtime = 5'000'000;
+         return syscall(SYS_sched_setattr, host, &attributes, 0) == 0;
+       }},
       {"affinity",
        {"grep", "Cpus_allowed", "/proc/self/status"},
        [](pid_t host) {
@@ -127,8 +141,11 @@ TEST_F(WarmStateTest, ChangedByAnotherProcess) {
       cold_ = Make(Engine::kClone3);
       warm_ = MakeKept();
       const std::string before = Run(*cold_, one.shown_by).output;
-      if (before == "-1\n")  // The kernel has no keyrings.
+      if (before == "-1\n") {  // The kernel has none.
+        cold_.reset();
+        warm_.reset();
         return;
+      }
       // With one CPU there is nothing to narrow.
       const bool shows =
           std::string(one.name) != "affinity" || HasChoiceOfCpu();

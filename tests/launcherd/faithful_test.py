@@ -124,6 +124,13 @@ class Faithful(Test):
             ("c.syscall(238, 3, ctypes.byref(ctypes.c_ulong(1)), 64) == 0", show, "memory policy"),
             # keyctl(2): another session keyring.
             ("c.syscall(250, 1, None) > 0", show, "session keyring"),
+            # sched_setattr(2), sched_getattr(2): a slice of 5 ms; none before 6.12.
+            (
+                "(lambda a: c.syscall(314, 0, a, 0) == 0 and c.syscall(315, 0, a, 48, 0) == 0 "
+                "and a[3])((ctypes.c_uint64 * 6)(48, 0, 0, 5000000))",
+                f"{PROBE} slice",
+                "scheduling",
+            ),
             # umask(2)
             ("c.umask(0o17) >= 0", "/bin/grep Umask /proc/self/status", "Umask"),
         ):

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <linux/keyctl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -63,10 +62,11 @@ std::string_view ReadAgain(Fd* fd, const char* path, char* buffer,
 bool ProcessState::operator==(const ProcessState& other) const {
   return cgroup == other.cgroup && attributes == other.attributes &&
          memcmp(limits.data(), other.limits.data(), sizeof(limits)) == 0 &&
-         affinity == other.affinity && numbers == other.numbers &&
-         status == other.status && label == other.label &&
-         namespaces == other.namespaces && root == other.root &&
-         directory == other.directory && others == other.others;
+         affinity == other.affinity && scheduling == other.scheduling &&
+         numbers == other.numbers && status == other.status &&
+         label == other.label && namespaces == other.namespaces &&
+         root == other.root && directory == other.directory &&
+         others == other.others;
 }
 
 bool ProcessStateReader::ReadForeign(ProcessState* state) {
@@ -84,11 +84,12 @@ bool ProcessStateReader::ReadForeign(ProcessState* state) {
   if (syscall(SYS_sched_getaffinity, 0, sizeof(state->affinity),
               state->affinity.data()) < 0)
     return false;
-  sched_param priority = {};
-  (void)sched_getparam(0, &priority);
+  state->scheduling.fill(0);
+  if (syscall(SYS_sched_getattr, 0, state->scheduling.data(),
+              sizeof(state->scheduling), 0) != 0)
+    return false;
   state->numbers = {
-      getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
-      priority.sched_priority, prctl(PR_GET_TIMERSLACK),
+      prctl(PR_GET_TIMERSLACK),
       syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0),
       // A child can replace its parent's (KEYCTL_SESSION_TO_PARENT).
       syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0)};
@@ -115,6 +116,8 @@ bool ProcessStateReader::ReadOwn(ProcessState* state) {
   }
   state->label = ReadAgain(&label_, "/proc/thread-self/attr/current", buffer,
                            sizeof(buffer));
+  state->label += ReadAgain(&next_label_, "/proc/thread-self/attr/exec", buffer,
+                            sizeof(buffer));
 
   if (!namespaces_)
     namespaces_ = AboveStdioOrNone(

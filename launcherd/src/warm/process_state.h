@@ -27,11 +27,13 @@ struct ProcessState {
   std::string attributes;  ///< The core filter, the OOM score.
   std::array<rlimit, RLIM_NLIMITS> limits = {};
   std::array<uint64_t, 128> affinity = {};  ///< Of up to 8,192 CPUs.
-  std::array<long, 6> numbers = {};  ///< Priorities, the session keyring.
+  /// sched_getattr(2): policy, nice value, priority, slice, clamps.
+  std::array<unsigned char, 128> scheduling = {};
+  std::array<long, 3> numbers = {};  ///< Timer slack, I/O, session keyring.
 
   /// What this process alone can.
   std::string status;  ///< The lines that are inherited.
-  std::string label;   ///< Of a security module.
+  std::string label;   ///< Of a security module, now and after an exec.
   std::array<std::array<char, 40>, 8> namespaces = {};  ///< "net:[4026531840]"
   std::array<uint64_t, 3> root = {};  ///< Device, inode, mount.
   std::array<uint64_t, 3> directory = {};
@@ -58,7 +60,8 @@ class ProcessStateReader {
  private:
   bool ReadOwn(ProcessState* state);
 
-  Fd status_, cgroup_, namespaces_, label_, core_filter_, oom_score_;
+  Fd status_, cgroup_, namespaces_, label_, next_label_, core_filter_,
+      oom_score_;
   int descriptor_bound_ = 0;
 };
 
