@@ -82,6 +82,7 @@ PACKAGES = [
     Package("rsync", "to install the kernel's headers", "kernel test"),
     Package("xz-utils", "unpacks the kernel", "kernel bench builds test"),
     Package("qemu-system-x86", "runs the guest", "kernel test"),
+    Package("apparmor", "compiles a profile for the guest", "kernel test"),
     Package("gcc-aarch64-linux-gnu", "compiles the series for arm64", "each-patch"),
     Package("ninja-build", "Ninja as the distribution has it", "bench"),
     Package("ccache", "whole builds with what it knows", "bench"),

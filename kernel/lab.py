@@ -8,8 +8,8 @@ Unpacks the source named in BASE, applies patches/, builds, boots it in QEMU
 with an initramfs made here, and runs the selftest, the fuzzer and the test of
 growth in it; with --project also launcher_tests of the CMake build in DIR, and
 by its ninja a build of a part of musl with engine kernel and with clone3. Then
-the same tests on the distribution's own kernel, where they must skip. What the
-guests print is kept in DIR/NAME.log. A test that fails, a guest that does not
+the same tests on the distribution's own kernel, where they must skip, and one of
+the labels that jobs get there. What the guests print is kept in DIR/NAME.log. A test that fails, a guest that does not
 come to its end, or a line in the log that is in SPLATS: status 1.
 
 --each-patch instead builds the kernel without the series, boots it, where all
@@ -355,9 +355,12 @@ def download_kernel(where: Path, log: Path) -> Path:
     return next(where.glob(f"{found[1]}_*.deb"))
 
 
-def test_without(kernel: Path, files: List[Path], places: Dict[str, Path], log: Path) -> List[str]:
-    """What is wrong with the tests on a kernel that has no such calls."""
-    script = TEST.format(calls=100, spawns=1, seed=1) + (project.TESTS if places else "")
+def test_without(
+    kernel: Path, files: List[Path], places: Dict[str, Path], log: Path, more: str = ""
+) -> List[str]:
+    """What is wrong with the tests on a kernel that has no such calls, and with
+    `more`."""
+    script = TEST.format(calls=100, spawns=1, seed=1) + (project.TESTS if places else "") + more
     text = boot(kernel, files, script, log, Guest(memory=2048, places=places))
     print(f"      {summary(text)}; log: {log}", flush=True)
     wrong = failures(text)
@@ -458,7 +461,11 @@ def main() -> int:
         if not args.debug_kernel:
             print("      the distribution's kernel, which has no such calls", flush=True)
             kernel = distribution_kernel(where / "distribution", log)
-            wrong += test_without(kernel, files, places, where / "distribution.log")
+            more = ""
+            if args.project:
+                more = project.LABEL
+                places.update(project.label(args.project.resolve(), where))
+            wrong += test_without(kernel, files, places, where / "distribution.log", more)
         return report(wrong)
     except LabError as error:
         print(error, file=sys.stderr)

@@ -21,6 +21,33 @@ launcher_tests --gtest_brief=1 --gtest_filter='*/kernel:*/auto:KernelQuestionTes
 echo "STATUS launcher_tests $?"
 """
 
+# A job's label is that of its launch, by the library and by launcher-sh.
+LABEL = """
+mount -t securityfs security /sys/kernel/security
+cat /profile >/sys/kernel/security/apparmor/.load
+launcher_tests --gtest_brief=1 --gtest_filter=WarmStateTest.LabelOfASecurityModule >/tmp/out
+grep -q 'PASSED *. 1 test' /tmp/out
+status=$?
+[ $status = 0 ] || cat /tmp/out
+echo "STATUS label $status"
+cat >/tmp/relabel <<'END'
+echo exec launcher_test >/proc/self/attr/exec
+exec /libexec/launcherd/sh -c "/usr/bin/cat /proc/self/attr/current"
+END
+launcherd --stats sh /tmp/relabel >/tmp/out 2>&1
+grep -q '^launcher_test (enforce)' /tmp/out && grep -q 'other than launcherd: attr/current' /tmp/out
+status=$?
+[ $status = 0 ] || cat /tmp/out
+echo "STATUS label-launcherd $status"
+"""
+
+PROFILE = """
+abi <abi/3.0>,
+profile launcher_test flags=(attach_disconnected,mediate_deleted) {
+  file, capability, network, unix, signal, ptrace, mount, change_profile,
+}
+"""
+
 # `LAUNCHER_ENGINE=kernel` is an error where there is no such engine.
 BUILD = """
 cd /musl
@@ -70,6 +97,17 @@ def places(build: Path) -> Dict[str, Path]:
     for name in ("/bin/bash", "/bin/true", "/usr/bin/timeout"):
         found[name] = Path(name)
     return found
+
+
+def label(build: Path, where: Path) -> Dict[str, Path]:
+    """What LABEL needs beside places()."""
+    profile = where / "profile"
+    command = ["apparmor_parser", "--skip-kernel-load", "--skip-cache", "--stdout"]
+    profile.write_bytes(
+        subprocess.run(command, input=PROFILE.encode(), check=True, capture_output=True).stdout
+    )
+    names = {"/profile": profile, "/libexec/launcherd/sh": build / "libexec/launcherd/sh"}
+    return {**names, "/usr/bin/cat": Path("/usr/bin/cat")}
 
 
 def compiler(build: Path, tree: Path) -> Dict[str, Path]:

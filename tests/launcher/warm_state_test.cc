@@ -14,7 +14,9 @@
 
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
+#include <utility>
 
 #include "support/warm_test.h"
 
@@ -185,6 +187,37 @@ TEST_F(WarmStateTest, AnotherMountOfTheSameRoot) {
     cold_.reset();
     warm_.reset();
   });
+}
+
+// With a profile of AppArmor; a guest of kernel/lab.py has it.
+TEST_F(WarmStateTest, LabelOfASecurityModule) {
+  const std::string profile = "launcher_test";
+  std::ifstream loaded("/sys/kernel/security/apparmor/profiles");
+  std::string text((std::istreambuf_iterator<char>(loaded)), {});
+  if (text.find(profile) == text.npos)
+    GTEST_SKIP() << "no profile '" << profile << "' in /sys/kernel/security";
+  const Texts shown_by = {"/usr/bin/cat", "/proc/self/attr/current"};
+  const std::string expected = profile + " (enforce)\n";
+  cold_.reset();
+  warm_.reset();
+  // After a change by the host: of what it execs next, of itself.
+  for (const auto& [file, value] :
+       {std::pair("exec", "exec "), std::pair("current", "changeprofile ")}) {
+    SCOPED_TRACE(file);
+    InChild([&] {
+      cold_ = Make(Engine::kClone3);
+      warm_ = Make(Engine::kWarm);
+      EXPECT_EQ(Engine::kWarm, ExpectSame(shown_by));
+      std::ofstream(std::string("/proc/thread-self/attr/") + file)
+          << value << profile << std::flush;
+      for (int i = 0; i < 3; ++i) {
+        ExpectSame(shown_by);
+        EXPECT_EQ(expected, Run(*warm_, shown_by).output);
+      }
+      cold_.reset();
+      warm_.reset();
+    });
+  }
 }
 
 TEST_F(WarmStateTest, DescriptorsOfTheFirstLaunch) {
