@@ -439,7 +439,7 @@ def main() -> int:
             return each_patch(where, log, places)
         tree = unpack(where / "source", log, patches())
         print(f"      {len(patches())} patches applied, building ({name})", flush=True)
-        fragments = ["guest.config"] + (["debug.config"] if args.debug_kernel else [])
+        fragments = ["guest.config"] + (["kasan.config", "debug.config"] if args.debug_kernel else [])
         vmlinux = build(tree, where / f"{name}-kernel", fragments, log)
         files = compile_programs(tree, where / f"{name}-kernel", where / "programs", log)
         if args.shell:

@@ -3,8 +3,8 @@
 
 usage: soak.py --build-dir=DIR --report=FILE [--calls=N] [--spawns=N] [--seed=N]
 
-Builds the kernel twice, as it is measured and with everything that looks for
-mistakes, boots each in QEMU and runs the selftest, the fuzzer and the test of
+Builds the kernel twice, as it is measured and with what looks for mistakes
+of memory, boots each in QEMU and runs the selftest, the fuzzer and the test of
 growth at length. Writes a report; status 1 if anything is wrong. Takes hours.
 """
 
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 
 PARTS = [
-    Part("debug", "KASAN, UBSAN, lockdep, kmemleak", ["guest.config", "debug.config"], 10),
+    Part("kasan", "KASAN, UBSAN", ["guest.config", "kasan.config"], 10),
     Part("plain", "the kernel that is measured", ["guest.config"], 1),
 ]
 
@@ -82,7 +82,7 @@ def main() -> int:
         "",
         *env.header(load),
         f"Guest      {lab.describe_source()}; two CPUs, QEMU TCG;",
-        "           kernel/config/guest.config, the first with debug.config",
+        "           kernel/config/guest.config, the first with kasan.config",
         f"Command    spawn_template; spawn_fuzz {args.calls} {args.seed}, half of it by each",
         f"           of two processes; spawn_growth {args.spawns} ({args.spawns // 10} in the",
         "           first), with as many spawns that fail",

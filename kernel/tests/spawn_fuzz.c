@@ -186,6 +186,8 @@ static void run(long calls) {
   int fds = lowest_free_fd();
 
   for (long i = 0; i < calls; i++) {
+    if (i && i % 50000 == 0)
+      printf("# %ld of %ld calls\n", i, calls);
     int slot = any(4);
     if (tfd[slot] < 0 || odd(15)) {
       if (tfd[slot] >= 0)
