@@ -2,8 +2,7 @@
 """Builds musl with upstream's ninja and with ours, interleaved, and compares
 time and results.
 
-usage: demo.py --build-dir DIR --source MUSL_TARBALL [--compiler clang|gcc]
-               [--rounds N] [--report FILE]
+usage: demo.py --build-dir DIR --source MUSL_TARBALL [--rounds N] [--report FILE]
 """
 
 import sys
@@ -15,21 +14,16 @@ import musl
 import record
 from builds import COLD, OURS, UPSTREAM, NinjaBuilds
 
-COMPILERS = ("clang", "gcc")
-
 
 def main() -> None:
     parser = measure.arguments(__doc__, 2)
     parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--compiler", choices=COMPILERS, default=COMPILERS[0])
     args = measure.begin(parser)
-    compiler = args.compiler
 
     load = env.load()
     build_dir = args.build_dir
-    area = build_dir / ("demo" if compiler == "clang" else f"demo-{compiler}")
     try:
-        tree = musl.prepare(args.source.resolve(), area, compiler)
+        tree = musl.prepare(args.source.resolve(), build_dir / "demo")
         musl.clean(tree)
         # For a demo two are enough.
         contestants = (UPSTREAM, OURS, COLD) if args.report else (UPSTREAM, OURS)
@@ -41,9 +35,9 @@ def main() -> None:
     print(builds.summary(samples))
     if args.report:
         text = builds.report(
-            f"A real build: musl with {compiler}",
+            "A real build: musl with clang",
             "Is a build of many small C files faster with our ninja?",
-            f"musl 1.2.3 (static) with {env.first_line(compiler, '--version')}",
+            f"musl 1.2.3 (static) with {env.first_line('clang', '--version')}",
             samples,
             load,
         )

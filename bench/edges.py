@@ -37,6 +37,8 @@ COMMANDS = {
 # They take milliseconds each.
 SLOW = (CMAKE, PYTHON)
 FEW = (UPSTREAM, OURS, COLD, ALWAYS, DISTRIBUTION)
+FEWER = (UPSTREAM, OURS, COLD)
+FEWEST = (UPSTREAM, OURS)
 
 Samples = Dict[str, List[measure.Sample]]
 
@@ -67,22 +69,17 @@ class Result(NamedTuple):
 def workloads(quick: bool, full: bool) -> List[Workload]:
     if quick:
         return [Workload(SIZES[0], program, JOBS) for program in (TRUE, NOOP)]
-    if full:
-        made = [
-            Workload(size, program, jobs)
-            for size in SIZES[:2]
-            for program in COMMANDS
-            for jobs in PARALLEL
-            if size == SIZES[0] or program not in SLOW
-        ]
-        return made + [Workload(SIZES[2], program, JOBS) for program in (TRUE, NOOP)]
     made = [Workload(SIZES[0], program, JOBS) for program in COMMANDS if program not in SLOW]
     made += [Workload(SIZES[0], program, JOBS, FEW) for program in SLOW]
     made.append(Workload(SIZES[1], TRUE, JOBS))
-    made += [
-        Workload(SIZES[1], TRUE, jobs, (UPSTREAM, OURS, COLD)) for jobs in PARALLEL if jobs != JOBS
-    ]
-    return [*made, Workload(SIZES[2], TRUE, JOBS, (UPSTREAM, OURS))]
+    others = [jobs for jobs in PARALLEL if jobs != JOBS]
+    made += [Workload(SIZES[1], TRUE, jobs, FEWER) for jobs in others]
+    made.append(Workload(SIZES[2], TRUE, JOBS, FEWEST))
+    if full:
+        made += [Workload(SIZES[0], each, jobs, FEWER) for each in COMMANDS for jobs in others]
+        made += [Workload(SIZES[1], NOOP, jobs, FEWER) for jobs in PARALLEL]
+        made.append(Workload(SIZES[2], NOOP, JOBS, FEWEST))
+    return made
 
 
 def write_manifest(directory: Path, edges: int, program: str = TRUE) -> None:
@@ -215,7 +212,7 @@ def report(results: List[Result], contestants: Dict[str, Contestant], load: floa
         lines.append(f"{'' if number else 'Not here':11}{each}")
     lines += [
         "Not shown  jobs that do work: see repositories.md",
-        "Again      ./configure.py bench --only edges",
+        "Again      ./configure.py bench --only edges [--full]",
         "",
     ]
     return "\n".join(lines)

@@ -341,7 +341,7 @@ def report(
         "           asked for: both rows are the same then; ours puts each child into a process",
         "           group of its own, the others do not",
         "Not shown  several launching threads, running jobs: scale.md",
-        "Again      ./configure.py bench --only launch",
+        "Again      ./configure.py bench --only launch [--full]",
         "",
     ]
     return "\n".join(lines)

@@ -19,7 +19,7 @@ import measure
 import record
 from builds import Builds, Contestant
 from make import shell_of
-from ninjas import COLD, OURS, UPSTREAM
+from ninjas import OURS, UPSTREAM
 from projects import CCACHE, PROJECTS, QUICK, Project, ProjectError, Tree, variables
 
 MAKE, OUR_MAKE = "make", "launcherd make"
@@ -51,9 +51,7 @@ class Result(NamedTuple):
         return OUR_MAKE if MAKE in self.samples else OURS
 
 
-def contestants(
-    build_dir: Path, tree: Tree, settings: Dict[str, str], full: bool
-) -> Dict[str, Contestant]:
+def contestants(build_dir: Path, tree: Tree, settings: Dict[str, str]) -> Dict[str, Contestant]:
     jobs, bin_dir = f"-j{env.cpus()}", build_dir / "bin"
     if tree.make is not None:
         launcherd = str(bin_dir / "launcherd")
@@ -62,13 +60,10 @@ def contestants(
             MAKE: Contestant(["make", jobs, *tree.make], settings),
             OUR_MAKE: Contestant([launcherd, "make", jobs, *shell, *tree.make], settings),
         }
-    made = {
+    return {
         UPSTREAM: Contestant([str(bin_dir / "ninja-upstream"), jobs], settings),
         OURS: Contestant([str(bin_dir / "ninja"), jobs], settings),
     }
-    if full:
-        made[COLD] = Contestant(made[OURS].command, {**settings, "LAUNCHER_ENGINE": "clone3"})
-    return made
 
 
 def changed_file(tree: Tree, products: Dict[str, str]) -> Optional[Path]:
@@ -81,15 +76,15 @@ def changed_file(tree: Tree, products: Dict[str, str]) -> Optional[Path]:
 
 
 class Repository:
-    def __init__(self, build_dir: Path, project: Project, full: bool) -> None:
-        self.build_dir, self.project, self.full = build_dir, project, full
+    def __init__(self, build_dir: Path, project: Project) -> None:
+        self.build_dir, self.project = build_dir, project
         self.area = build_dir / "bench" / "repositories" / project.name.replace(" ", "-")
 
     def builds(self, ccache: bool) -> Tuple[Tree, Builds]:
         area = self.area / ("ccache" if ccache else "plain")
         settings = variables(area.with_name("cache") if ccache else None)
         tree = self.project.prepare(self.build_dir, area, settings)
-        made = contestants(self.build_dir, tree, settings, self.full)
+        made = contestants(self.build_dir, tree, settings)
         name = f"{self.project.name}{', ccache' if ccache else ''}"
         return tree, Builds(name, self.build_dir, tree.build, made)
 
@@ -227,7 +222,7 @@ def main() -> None:
     left_out, failed = [], []
     for project in chosen(args.names, args.quick, args.full):
         try:
-            results.append(Repository(args.build_dir, project, args.full).run(args.rounds))
+            results.append(Repository(args.build_dir, project).run(args.rounds))
             print(f"      {verdict(results[-1])}", flush=True)
         except (ProjectError, OSError, subprocess.SubprocessError) as error:
             print(f"      {project.name}: left out: {error}", flush=True)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import List, NamedTuple, Sequence, Set
+from typing import List, NamedTuple, Set
 
 import env
 import record
@@ -40,7 +40,6 @@ class Bench(NamedTuple):
     rounds: int
     full_rounds: int
     musl: bool = False  # It wants musl's source.
-    options: Sequence[str] = ()
 
     def minutes(self, mode: str) -> float:
         return {QUICK: self.quick, NORMAL: self.normal, FULL: self.full}[mode]
@@ -49,17 +48,15 @@ class Bench(NamedTuple):
 BENCHES = [
     Bench("start", "how long a start holds the caller", "start.py", 0.1, 0.3, 0.5, 11, 21),
     Bench("plan", "what a plan costs", "plan.py", 0.5, 1, 1, 11, 21),
-    Bench("launch", "every way to start a child", "launch.py", 0.7, 6, 20, 6, 6),
+    Bench("launch", "every way to start a child", "launch.py", 0.7, 6, 10, 6, 4),
     Bench("launch-tax", "the way to the entry point", "launch_tax.py", 0.2, 3.5, 3.5, 3, 3),
     Bench("scale", "threads and running jobs", "scale.py", 0.2, 2.5, 5, 5, 9),
-    Bench("edges", "launch-bound builds", "edges.py", 0.4, 14, 31, 6, 3),
+    Bench("edges", "launch-bound builds", "edges.py", 0.4, 20, 41, 6, 6),
     Bench("musl", "musl with clang", "demo.py", 1.2, 2.5, 4, 2, 4, True),
     Bench("make", "make, with launcherd and without", "make.py", 0, 3, 5.5, 2, 4, True),
-    Bench("repositories", "builds of real projects", "repositories.py", 1.2, 11, 54, 2, 2),
     Bench("agent-tools", "tools of an agent", "agent_tools.py", 1, 12, 12, 2, 2),
+    Bench("repositories", "builds of real projects", "repositories.py", 1.2, 13, 59, 2, 2),
     Bench("corpus", "commands of real projects", "corpus.py", 0, 0, 12, 0, 0),
-    Bench("musl-gcc", "musl with gcc", "demo.py", 0, 0, 3, 2, 4, True, ["--compiler", "gcc"]),
-    Bench("googletest", "a CMake project: GoogleTest", "googletest.py", 0, 0, 7, 2, 4),
 ]
 
 
@@ -100,7 +97,7 @@ def await_quiet() -> bool:
 
 def command(bench: Bench, mode: str, args: argparse.Namespace, results: Path) -> List[str]:
     words = [sys.executable, str(BENCH / bench.script), "--build-dir", str(args.build_dir)]
-    words += ["--report", str(results / f"{bench.report}.md"), *bench.options]
+    words += ["--report", str(results / f"{bench.report}.md")]
     if bench.musl:
         words += ["--source", str(args.musl)]
     if bench.rounds:

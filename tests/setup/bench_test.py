@@ -16,7 +16,6 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "bench"))
 import builds  # noqa: E402
 import edges  # noqa: E402
-import googletest  # noqa: E402
 import launch_tax  # noqa: E402
 import measure  # noqa: E402
 import musl  # noqa: E402
@@ -214,10 +213,6 @@ class BuildsTest(Ninjas):
         (self.dir / "bin/ninja").write_text("#!/bin/sh\necho 'unknown tool'; exit 1\n")
         with self.assertRaisesRegex(measure.MeasureError, "unknown tool\nninja -t launch failed"):
             builds.NinjaBuilds("x", self.dir, self.tree)
-
-    def test_googletest_that_is_not_there_is_an_error(self) -> None:
-        with self.assertRaisesRegex(measure.MeasureError, "apt-get install googletest"):
-            googletest.configure(self.dir, self.tree, self.dir / "bin/ninja", self.dir / "log")
 
 
 class EdgesTest(Ninjas):
