@@ -13,6 +13,7 @@
 #include <charconv>
 
 #include "launcher/fd.h"
+#include "shell_words.h"
 
 namespace launcher {
 
@@ -42,17 +43,6 @@ constexpr size_t kBashAssignmentBuckets = 4;
 
 /// bash makes its table larger, and the order another, at twice the buckets.
 constexpr size_t kMostVariables = 1000;
-
-bool IsIdentifier(std::string_view name) {
-  auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  if (name.empty() || !is_letter(name[0]))
-    return false;
-  return std::all_of(name.begin(), name.end(), [&](char c) {
-    return is_letter(c) || (c >= '0' && c <= '9');
-  });
-}
 
 /// Variables of the environment that change how this shell reads a line, that
 /// it does not pass on as they came, or that act on the shell's own process in
@@ -242,7 +232,7 @@ std::string ShellEnvironment::Start(Shell shell, char* const* entries,
     if (!equals || equals == *entries)
       continue;
     std::string_view name(*entries, equals - *entries);
-    bool is_identifier = IsIdentifier(name);
+    bool is_identifier = IsIdentifier(name.data(), name.size());
     if (IsSpecial(shell, name, equals + 1))
       return std::string(name) + " in the environment";
     if (is_identifier)
