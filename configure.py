@@ -20,7 +20,7 @@ usage: ./configure.py [command] [options]
   --quick --full       bench: minutes, reports in DIR/bench/results; hours
   --resume --busy      bench: after an interruption; on a machine with other work
   --debug-kernel       kernel-test with KASAN, lockdep, kmemleak, UBSAN
-  --soak --each-patch  kernel-test at length: kernel/README.md
+  --soak --each-patch --stock  kernel-test at length: kernel/README.md
 """
 
 # What is built from which files stands in CMakeLists.txt only. Everything may
@@ -83,6 +83,7 @@ PACKAGES = [
     Package("xz-utils", "unpacks the kernel", "kernel bench builds test"),
     Package("qemu-system-x86", "runs the guest", "kernel test"),
     Package("apparmor", "compiles a profile for the guest", "kernel test"),
+    Package("e2fsprogs", "makes the guest's disk", "kernel test"),
     Package("gcc-aarch64-linux-gnu", "compiles the series for arm64", "each-patch"),
     Package("ninja-build", "Ninja as the distribution has it", "bench"),
     Package("ccache", "whole builds with what it knows", "bench"),
@@ -453,6 +454,14 @@ def command_kernel_test(args: argparse.Namespace) -> None:
         report = ROOT / "bench" / "results" / "kernel-soak.md"
         kernel_lab(args.build_dir, "--report", str(report), script="soak.py")
         return
+    if args.stock:
+        steps = Steps(5)
+        set_up("test", args.build_dir, args.ninja_source, steps)
+        steps.next("this project's tests on the distribution's kernel")
+        report = ROOT / "bench" / "results" / "stock-kernel.md"
+        options = ["--project", str(args.build_dir), "--report", str(report)]
+        kernel_lab(args.build_dir, *options, script="stock.py")
+        return
     steps = Steps(6 if args.each_patch else 5)
     set_up("kernel", args.build_dir, args.ninja_source, steps, KERNEL_TARGETS)
     if args.each_patch:
@@ -504,7 +513,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ninja-source", type=Path)
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build")
     parser.add_argument("--rounds", type=int)
-    for option in ("--debug-kernel", "--soak", "--each-patch"):
+    for option in ("--debug-kernel", "--soak", "--each-patch", "--stock"):
         parser.add_argument(option, action="store_true")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--only")

@@ -340,7 +340,6 @@ def distribution_kernel(where: Path, log: Path) -> Path:
         package = download_kernel(where, log)
     run(["dpkg", "-x", str(package), str(where)], log)
     package.unlink()
-    shutil.rmtree(where / "lib", ignore_errors=True)
     return next(where.glob("boot/vmlinuz-*"))
 
 
