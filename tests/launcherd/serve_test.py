@@ -193,6 +193,20 @@ class Launches(ServeTest):
             self.assertEqual(server.answer("it")["result"]["signal"], name)
             self.assertEqual(server.refuse("kill", launch="it")["code"], NO_LAUNCH)
 
+    def test_kill_reaches_other_sessions_or_keeps_them(self) -> None:
+        gate, told = self.fifo("gate"), self.fifo("told")
+        inner = "exec 3<>gate >/dev/null 2>&1; echo $$ >told; read x <&3"
+        for keep in (False, True):
+            server = self.server()
+            server.send("launch", "it", argv=["sh", "-c", f"setsid sh -c '{inner}'; :"], keep=keep)
+            pid = int(told.read_text())
+            self.assertIsNone(server.ask("kill", launch="it"))
+            self.assertEqual(server.answer("it")["result"]["signal"], "SIGKILL")
+            if keep:
+                self.assertNotIn(state(pid), ("", "Z"))
+                gate.write_text("\n")
+            until(lambda: state(pid) in ("", "Z"))
+
     def test_prepare(self) -> None:
         server = self.server(LAUNCHER_ENGINE="warm")
         prepared = server.ask("prepare", argv=[PROBE])
