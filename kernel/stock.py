@@ -33,7 +33,8 @@ TESTS = (
     "warm_probe|launcherd_(exec|faithful|launcher_sh|make|protocol|serve|serve_socket"
     "|wrapper)|bindings_python|ninja_(differences|shell)"
 )
-SYSTEM = ("bin", "sbin", "lib64", "libexec", "lib/x86_64-linux-gnu", "lib/git-core", "lib/python3")
+SYSTEM = ("bin", "sbin", "include", "lib64", "libexec", "lib/gcc", "lib/git-core", "lib/python3",
+          "lib/x86_64-linux-gnu")  # fmt: skip
 DRIVERS = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
            "virtio_blk")  # fmt: skip
 
