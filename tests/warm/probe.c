@@ -374,30 +374,38 @@ static void StatFields(void) {
 }
 
 /// The mappings, without where they are: name, rights, how often, pages.
+/// Where the kernel's own pages are among the others is random on Linux 6.1.
+static int IsOfKernel(const char* path) {
+  return strncmp(path, "[v", 2) == 0;  // vvar, vdso, vsyscall
+}
+
+/// Each mapping, what it is marked with, whether it is merged and locked; the
+/// kernel's own last.
 static void Maps(void) {
-  FILE* file = fopen("/proc/self/maps", "re");
-  char line[4096];
-  while (file && fgets(line, sizeof(line), file)) {
-    unsigned long start, end, offset;
-    char rights[8], path[2048] = "";
-    if (sscanf(line, "%lx-%lx %7s %lx %*s %*s %2047[^\n]", &start, &end, rights,
-               &offset, path) < 4)
-      continue;
-    // The heap has grown by what stdio and opendir(3) asked for.
-    if (path[0] == '\0' || path[0] == '/' || path[0] == '[')
-      printf("map %s %s pages %lu offset %#lx\n", rights,
-             path[0] ? path : "anonymous",
-             strcmp(path, "[stack]") == 0 ? 0 : (end - start) / 4096, offset);
+  for (int of_kernel = 0; of_kernel < 2; ++of_kernel) {
+    FILE* file = fopen("/proc/self/smaps", "re");
+    char line[4096];
+    int shown = 0;
+    while (file && fgets(line, sizeof(line), file)) {
+      unsigned long start, end, offset;
+      char rights[8], path[2048] = "";
+      if (sscanf(line, "%lx-%lx %7s %lx %*s %*s %2047[^\n]", &start, &end,
+                 rights, &offset, path) >= 4) {
+        shown = IsOfKernel(path) == of_kernel;
+        // The heap has grown by what stdio and opendir(3) asked for.
+        if (shown && (path[0] == '\0' || path[0] == '/' || path[0] == '['))
+          printf("map %s %s pages %lu offset %#lx\n", rights,
+                 path[0] ? path : "anonymous",
+                 strcmp(path, "[stack]") == 0 ? 0 : (end - start) / 4096,
+                 offset);
+      } else if (shown && (strncmp(line, "VmFlags:", 8) == 0 ||
+                           strncmp(line, "Locked:", 7) == 0)) {
+        printf("smaps %s", line);
+      }
+    }
+    if (file)
+      fclose(file);
   }
-  if (file)
-    fclose(file);
-  // What each mapping is marked with, and whether it is merged and locked.
-  file = fopen("/proc/self/smaps", "re");
-  while (file && fgets(line, sizeof(line), file))
-    if (strncmp(line, "VmFlags:", 8) == 0 || strncmp(line, "Locked:", 7) == 0)
-      printf("smaps %s", line);
-  if (file)
-    fclose(file);
 }
 
 static void* Nothing(void* argument) { return argument; }
