@@ -106,7 +106,7 @@ def make_disk(where: Path, build: Path, log: Path) -> Path:
         tree(path, root)
     tree(Path(sys.base_prefix), root, "share")
     tree(build, root, "kernel", "bench", "demo", "ninja", "downloads")
-    for name in ("tests", "launcherd"):
+    for name in ("docs", "launcherd", "ninja-patch", "tests"):
         tree(ROOT / name, root)
     (root / "tests").write_text(RUN.format(build=build, tests=TESTS, library=LIBRARY))
     lab.run(["mke2fs", "-q", "-t", "ext4", "-d", str(root), str(disk), "12G"], log)
