@@ -9,8 +9,9 @@ with an initramfs made here, and runs the selftest, the fuzzer and the test of
 growth in it; with --project also launcher_tests of the CMake build in DIR, and
 by its ninja a build of a part of musl with engine kernel and with clone3. Then
 the same tests on the distribution's own kernel, where they must skip, and one of
-the labels that jobs get there. What the guests print is kept in DIR/NAME.log. A test that fails, a guest that does not
-come to its end, or a line in the log that is in SPLATS: status 1.
+the labels that jobs get there. What the guests print is kept in DIR/NAME.log. A
+test that fails, a guest that does not come to its end, or a line in the log that
+is in SPLATS: status 1.
 
 --each-patch instead builds the kernel without the series, boots it, where all
 tests must skip, compiles for arm64 what the series touches, and then builds and
