@@ -28,6 +28,7 @@ usage: ./configure.py [command] [options]
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,11 @@ import fetch  # noqa: E402
 
 KERNEL_TARGETS = ["launcher_tests", "launcherd", "ninja_patched"]
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
+# What a failed test prints: GoogleTest, a sanitizer, Python's unittest.
+FAILURE = re.compile(
+    r": Failure$|^WARNING: ThreadSanitizer|^==\d+==ERROR|: runtime error: |^(FAIL|ERROR): "
+)
+FAILURE_LINES, FAILURE_WIDTH = 12, 300
 
 
 class Package(NamedTuple):
@@ -348,11 +354,25 @@ def command_bench(args: argparse.Namespace) -> None:
         raise Failed("bench/suite.py failed")
 
 
+def failures_in(log: str) -> List[str]:
+    """Of a log of ctest: what a failed check or a sanitizer says, not the
+    thousands of lines around it."""
+    lines, wanted = [], 0
+    for line in log.splitlines():
+        if FAILURE.search(line):
+            wanted = FAILURE_LINES
+        if wanted:
+            lines.append(line[:FAILURE_WIDTH])
+            wanted -= 1
+    return lines
+
+
 def command_test(args: argparse.Namespace) -> None:
     build, log_dir = args.build_dir, args.build_dir / "logs"
     steps = Steps(6 + len(SANITIZERS))
     set_up("test", build, args.ninja_source, steps)
     results: Dict[str, str] = {}
+    failures: List[str] = []
 
     def attempt(name: str, *actions) -> None:
         try:
@@ -366,7 +386,12 @@ def command_test(args: argparse.Namespace) -> None:
     def ctest(where: Path, visible: bool, *more: str) -> None:
         command = ["ctest", "--test-dir", str(where), "--output-on-failure"]
         command += ["--no-tests=error", *more]
-        run(command, log_dir / f"{where.name}-ctest.log", visible)
+        log = log_dir / f"{where.name}-ctest.log"
+        try:
+            run(command, log, visible)
+        except Failed:
+            failures.extend(failures_in(log.read_text(errors="replace")))
+            raise
 
     # Sanitizers first and quiet: the summary of the whole suite comes last.
     for name, sanitizer in SANITIZERS.items():
@@ -387,6 +412,8 @@ def command_test(args: argparse.Namespace) -> None:
     steps.next("Linux with the series of kernel/")
     attempt("kernel", lambda: kernel_lab(build, *kernel_project(build)))
 
+    for line in failures:
+        say(line)
     for name, result in results.items():
         say(f"{result:7} {name}")
     if "FAILED" in results.values():

@@ -390,5 +390,26 @@ class DriverTest(Scratch):
                 self.assertTrue(source.suites and source.package)
 
 
+class FailuresTest(unittest.TestCase):
+    def test_what_a_failed_check_says(self):
+        check = ["tests/a_test.cc:7: Failure", "Expected equality of these values:", "  1"]
+        around = [f"[       OK ] Suite.Test{number}" for number in range(100)]
+        log = "\n".join(["[ RUN      ] Suite.Test", *check, *around])
+        lines = configure.failures_in(log)
+        self.assertEqual(check, lines[:3])
+        self.assertEqual(configure.FAILURE_LINES, len(lines))
+
+    def test_nothing_of_what_has_passed(self):
+        self.assertEqual([], configure.failures_in("[  PASSED  ] 3 tests.\nFailure is tested"))
+
+    def test_sanitizers(self):
+        for line in (
+            "WARNING: ThreadSanitizer: data race (pid=1)",
+            "==1==ERROR: AddressSanitizer: heap-use-after-free",
+            "a.cc:1:2: runtime error: signed integer overflow",
+        ):
+            self.assertEqual([line], configure.failures_in(line))
+
+
 if __name__ == "__main__":
     unittest.main()
