@@ -76,9 +76,8 @@ def workloads(quick: bool, full: bool) -> List[Workload]:
     made += [Workload(SIZES[1], TRUE, jobs, FEWER) for jobs in others]
     made.append(Workload(SIZES[2], TRUE, JOBS, FEWEST))
     if full:
-        made += [Workload(SIZES[0], each, jobs, FEWER) for each in COMMANDS for jobs in others]
-        made += [Workload(SIZES[1], NOOP, jobs, FEWER) for jobs in PARALLEL]
-        made.append(Workload(SIZES[2], NOOP, JOBS, FEWEST))
+        made += [Workload(SIZES[0], each, jobs, FEWEST) for each in COMMANDS for jobs in others]
+        made.append(Workload(SIZES[1], NOOP, JOBS, FEWEST))
     return made
 
 
