@@ -15,7 +15,9 @@ import measure
 from ninjas import COLD, OURS, UPSTREAM
 
 SETTINGS: Dict[str, Dict[str, str]] = {COLD: {"LAUNCHER_ENGINE": "clone3"}}
-LOGS = (".ninja_log", ".ninja_deps")
+# Written by each build anew: two of Ninja; of redis, by a second make only; of
+# git, with the time in it.
+NOT_PRODUCTS = (".ninja_log", ".ninja_deps", "Makefile.dep", "boilerplates.made")
 
 Samples = Dict[str, List[measure.Sample]]
 
@@ -75,7 +77,7 @@ class Builds:
         return {
             str(path.relative_to(self.tree)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in self.new_paths()
-            if path.is_file() and path.name not in LOGS
+            if path.is_file() and path.name not in NOT_PRODUCTS
         }
 
     def compare(self, which: str) -> None:

@@ -115,9 +115,12 @@ class Repository:
             list(builds.contestants), rounds, one, self.project.name, Sample
         )
         builds.clean()
+        products, name = record.kept(
+            f"{self.project.name}, products",
+            lambda: [len(builds.expected or {}), changed[0].name if changed else "?"],
+        )
         cached = self.run_cached(rounds) if CCACHE.is_dir() else {}
-        name = changed[0].name if changed else "?"
-        return Result(self.project, len(builds.expected or {}), name, samples, cached)
+        return Result(self.project, products, name, samples, cached)
 
     def run_cached(self, rounds: int) -> Dict[str, List[measure.Sample]]:
         what = f"{self.project.name}, ccache warm"
