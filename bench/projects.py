@@ -183,7 +183,9 @@ def linux(build_dir: Path, area: Path, settings: Dict[str, str]) -> Tree:
         (source / "configured").touch()
     shutil.rmtree(area, ignore_errors=True)
     area.mkdir(parents=True)
-    configure(["make", "-C", str(source / "tree"), f"O={area}", "tinyconfig"], area, settings)
+    # syncconfig: or the first build alone would make files of what tinyconfig has set.
+    for target in ("tinyconfig", "syncconfig"):
+        configure(["make", "-C", str(source / "tree"), f"O={area}", target], area, settings)
     return Tree(area, source / "tree", [])
 
 

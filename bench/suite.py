@@ -56,7 +56,7 @@ BENCHES = [
     Bench("musl", "musl with clang", "demo.py", 1.2, 2.5, 3, 2, 3, True),
     Bench("make", "make, with launcherd and without", "make.py", 0, 3, 4, 2, 3, True),
     Bench("agent-tools", "tools of an agent", "agent_tools.py", 1, 12, 12, 2, 2),
-    Bench("repositories", "builds of real projects", "repositories.py", 1.2, 13, 59, 2, 2),
+    Bench("repositories", "builds of real projects", "repositories.py", 1.2, 8, 60, 2, 2),
     Bench("corpus", "commands of real projects", "corpus.py", 0, 0, 12, 0, 0, alone=True),
 ]
 
