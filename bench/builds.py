@@ -15,9 +15,7 @@ import measure
 from ninjas import COLD, OURS, UPSTREAM
 
 SETTINGS: Dict[str, Dict[str, str]] = {COLD: {"LAUNCHER_ENGINE": "clone3"}}
-# Written by each build anew: two of Ninja; of redis, by a second make only; of
-# git, with the time in it.
-NOT_PRODUCTS = (".ninja_log", ".ninja_deps", "Makefile.dep", "boilerplates.made")
+LOGS = (".ninja_log", ".ninja_deps")
 
 Samples = Dict[str, List[measure.Sample]]
 
@@ -28,16 +26,23 @@ class Contestant(NamedTuple):
 
 
 class Builds:
-    """All that `tree` does not hold on construction is a product."""
+    """All that `tree` does not hold on construction is a product, but for files
+    with a name of `volatile`."""
 
     def __init__(
-        self, name: str, build_dir: Path, tree: Path, contestants: Dict[str, Contestant]
+        self,
+        name: str,
+        build_dir: Path,
+        tree: Path,
+        contestants: Dict[str, Contestant],
+        volatile: Sequence[str] = (),
     ) -> None:
         self.contestants = contestants
         self.name = name
         self.tree = tree
         self.log = build_dir / "logs" / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}.log"
         self.log.parent.mkdir(exist_ok=True)
+        self.volatile = (*LOGS, *volatile)
         self.configured = set(tree.rglob("*"))
         self.expected: Optional[Dict[str, str]] = None
 
@@ -77,7 +82,7 @@ class Builds:
         return {
             str(path.relative_to(self.tree)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in self.new_paths()
-            if path.is_file() and path.name not in NOT_PRODUCTS
+            if path.is_file() and path.name not in self.volatile
         }
 
     def compare(self, which: str) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import corpus
 import env
@@ -56,6 +56,7 @@ class Project(NamedTuple):
     what: str
     prepare: Callable[[Path, Path, Dict[str, str]], Tree]
     normal: bool = True  # Not only with --full.
+    volatile: Sequence[str] = ()  # Files that differ from build to build by plain make.
 
 
 def variables(ccache: Optional[Path]) -> Dict[str, str]:
@@ -207,8 +208,12 @@ PROJECTS = [
         with_make("sqlite", ["sqlite3.c", "all"], ["./configure"], True),
         False,
     ),
-    Project("redis", "C, make", with_make("redis", ["MALLOC=libc"]), False),
-    Project("git", "C and shell, make", with_make("git", GIT, None, True), False),
+    # Made by the second make in a tree.
+    Project("redis", "C, make", with_make("redis", ["MALLOC=libc"]), False, ["Makefile.dep"]),
+    # It has the time in it.
+    Project(
+        "git", "C and shell, make", with_make("git", GIT, None, True), False, ["boilerplates.made"]
+    ),
     # Its tests of gmock alone would be four minutes for each build.
     Project(
         "googletest",

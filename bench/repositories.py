@@ -86,7 +86,7 @@ class Repository:
         tree = self.project.prepare(self.build_dir, area, settings)
         made = contestants(self.build_dir, tree, settings)
         name = f"{self.project.name}{', ccache' if ccache else ''}"
-        return tree, Builds(name, self.build_dir, tree.build, made)
+        return tree, Builds(name, self.build_dir, tree.build, made, self.project.volatile)
 
     def again(self, builds: Builds, which: str) -> measure.Sample:
         command, settings = builds.contestants[which]
