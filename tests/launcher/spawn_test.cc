@@ -1,12 +1,11 @@
 // What a child is started as: program, arguments, environment, directory,
-// process group, signals; and what is said when it cannot be.
+// process group, input; and what is said when it cannot be.
 //
 // SPDX-License-Identifier: Apache-2.0
 
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include <filesystem>
 #include <set>
 #include <string>
 #include <vector>
@@ -263,6 +262,14 @@ TEST_P(SpawnTest, OrJoinsOneOfOurSession) {
   EXPECT_EQ(EPERM, none.error.code);
 }
 
+TEST_P(SpawnTest, NoGroupToJoin) {
+  Command command;
+  command.group = Command::Group::kJoin;
+  auto started = Start({kProbe, "ids"}, command);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(EINVAL, started.error().code);
+}
+
 TEST_P(SpawnTest, OrLeadsASession) {
   Command command;
   command.group = Command::Group::kSession;
@@ -296,148 +303,7 @@ TEST_P(SpawnTest, LineThatLeadsASessionHasItsShell) {
   EXPECT_EQ("a session to lead", launcher_->WhyShell("true", command));
 }
 
-// Until the program runs.
-
-TEST_P(SpawnTest, AwaitedStartHasAPid) {
-  Pipe input;
-  Command command;
-  command.await_start = true;
-  command.in = Stdio::FromFd(input.read.get());
-  auto started = Start({kHold}, command);
-  ASSERT_TRUE(started.ok()) << started.error().ToString();
-  Result<pid_t> pid = launcher_->Pid(started.value());
-  ASSERT_TRUE(pid.ok());
-  // The exec is over: this is its program.
-  char program[4096];
-  const std::string link = "/proc/" + std::to_string(pid.value()) + "/exe";
-  ssize_t size = readlink(link.c_str(), program, sizeof(program));
-  ASSERT_GT(size, 0);
-  EXPECT_EQ(std::filesystem::canonical(kHold).string(),
-            std::string(program, size));
-  input.write.Reset();
-  Finished done = Finish();
-  Expect(Cause::kExited, 0, done);
-  EXPECT_EQ(pid.value(), done.pid);
-  EXPECT_EQ(ESRCH, launcher_->Pid(started.value()).error().code);
-}
-
-TEST_P(SpawnTest, AwaitedStartFailsAtOnce) {
-  Command command;
-  command.await_start = true;
-  command.cwd = "/nonexistent/directory";
-  auto started = Start({kProbe, "argv"}, command);
-  ASSERT_FALSE(started.ok());
-  EXPECT_EQ(ENOENT, started.error().code);
-  if (GetParam() != Engine::kPosixSpawn) {
-    EXPECT_STREQ("chdir", started.error().step);
-    EXPECT_EQ(command.cwd, started.error().object);
-  }
-  EXPECT_EQ(0u, launcher_->children());
-
-  const std::string script =
-      dir_.File("script", "#!/nonexistent/shell\n", 0755);
-  command.cwd = nullptr;
-  started = Start({script.c_str()}, command);
-  ASSERT_FALSE(started.ok());
-  EXPECT_EQ(ENOENT, started.error().code);
-  EXPECT_EQ(0u, launcher_->children());
-}
-
-TEST_P(SpawnTest, ProcessOfTheCaller) {
-  Pipe output;
-  Command command;
-  command.out = Stdio::FromFd(output.write.get());
-  command.err = Stdio::Inherit();
-  const char* argv[] = {kProbe, "argv", "word"};
-  command.argv = argv;
-  Result<pid_t> pid = launcher_->StartProcess(command);
-  ASSERT_TRUE(pid.ok()) << pid.error().ToString();
-  output.write.Reset();
-  EXPECT_EQ(std::string(kProbe) + "\nword\n", output.Await());
-  EXPECT_EQ(0u, launcher_->children());
-  // Though it has ended, nobody has reaped it.
-  EXPECT_EQ(ECHILD, launcher_->Wait(kHang).error().code);
-  int status;
-  ASSERT_EQ(pid.value(), waitpid(pid.value(), &status, 0));
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
-TEST_P(SpawnTest, ProcessOfTheCallerThatCannotBeStarted) {
-  Command command;
-  command.out = command.err = Stdio::Inherit();
-  command.cwd = "/nonexistent/directory";
-  const char* argv[] = {kProbe, "argv"};
-  command.argv = argv;
-  for (int i = 0; i < 3; ++i) {
-    Result<pid_t> pid = launcher_->StartProcess(command);
-    ASSERT_FALSE(pid.ok());
-    EXPECT_EQ(ENOENT, pid.error().code);
-    EXPECT_LE(waitpid(-1, nullptr, WNOHANG), 0);
-  }
-  command.cwd = nullptr;
-  command.timeout = std::chrono::seconds(1);
-  EXPECT_EQ(EINVAL, launcher_->StartProcess(command).error().code);
-  command.timeout = {};
-  command.out = Stdio::Capture();
-  EXPECT_EQ(EINVAL, launcher_->StartProcess(command).error().code);
-}
-
-TEST_P(SpawnTest, ManyProcessesOfTheCaller) {
-  Pipe input;
-  Command command;
-  command.in = Stdio::FromFd(input.read.get());
-  command.out = command.err = Stdio::Inherit();
-  const char* argv[] = {kHold};
-  command.argv = argv;
-  std::set<pid_t> pids;
-  for (int i = 0; i < 100; ++i) {
-    Result<pid_t> pid = launcher_->StartProcess(command);
-    ASSERT_TRUE(pid.ok()) << pid.error().ToString();
-    pids.insert(pid.value());
-  }
-  EXPECT_EQ(100u, pids.size());
-  input.write.Reset();
-  EXPECT_EQ(100, ReapChildren(100));
-}
-
-// The descriptor by which the end of a start is seen is in nobody's way.
-TEST_P(SpawnTest, AwaitedStartWhoseActionsCloseEverything) {
-  Pipe input;
-  const Action actions[] = {Action::CloseRange(3, -1), Action::Dup2(1, 9),
-                            Action::Close(40), Action::CloseRange(10, 60)};
-  Command command;
-  command.await_start = true;
-  command.in = Stdio::FromFd(input.read.get());
-  command.actions = actions;
-  auto started = Start({kHold}, command);
-  ASSERT_TRUE(started.ok()) << started.error().ToString();
-  std::set<int> open;
-  const pid_t pid = launcher_->Pid(started.value()).value();
-  for (const auto& entry : std::filesystem::directory_iterator(
-           "/proc/" + std::to_string(pid) + "/fd"))
-    open.insert(std::stoi(entry.path().filename()));
-  EXPECT_EQ((std::set<int>{0, 1, 2, 9}), open);
-  input.write.Reset();
-  Expect(Cause::kExited, 0, Finish());
-}
-
-TEST_P(SpawnTest, AwaitedStartKeepsTheEndOfOthers) {
-  ChildId first = Probe({"argv", "first"});
-  Command command;
-  command.await_start = true;
-  std::vector<ChildId> started;
-  for (int i = 0; i < 20; ++i)
-    started.push_back(Probe({"argv", "later"}, command));
-  std::set<ChildId> ended;
-  for (int i = 0; i < 21; ++i) {
-    Finished done = Finish();
-    Expect(Cause::kExited, 0, done);
-    ended.insert(done.id);
-  }
-  EXPECT_EQ(21u, ended.size());
-  EXPECT_TRUE(ended.contains(first));
-  EXPECT_FALSE(launcher_->SpawnLine("true", command).ok());
-}
+// Input.
 
 TEST_P(SpawnTest, InputFromMemory) {
   const std::string text(300'000, 'x');
@@ -450,134 +316,6 @@ TEST_P(SpawnTest, InputFromMemory) {
   input.value().Reset();
   EXPECT_EQ(text, Finish().output);
   EXPECT_EQ(-1, write(MemoryInput("").value().get(), "x", 1));
-}
-
-TEST_P(SpawnTest, NoGroupToJoin) {
-  Command command;
-  command.group = Command::Group::kJoin;
-  auto started = Start({kProbe, "ids"}, command);
-  ASSERT_FALSE(started.ok());
-  EXPECT_EQ(EINVAL, started.error().code);
-}
-
-// Signals.
-
-/// Calls sigprocmask(2) and gives the old mask back at the end of the scope.
-class ScopedMask {
- public:
-  explicit ScopedMask(std::initializer_list<int> blocked) {
-    sigset_t set;
-    sigemptyset(&set);
-    for (int signal : blocked)
-      sigaddset(&set, signal);
-    pthread_sigmask(SIG_SETMASK, &set, &old_);
-  }
-  ~ScopedMask() { pthread_sigmask(SIG_SETMASK, &old_, nullptr); }
-
- private:
-  sigset_t old_;
-};
-
-/// Sets a disposition for the length of a scope.
-class ScopedAction {
- public:
-  ScopedAction(int signal, void (*handler)(int)) : signal_(signal) {
-    struct sigaction action = {};
-    action.sa_handler = handler;
-    sigaction(signal, &action, &old_);
-  }
-  ~ScopedAction() { sigaction(signal_, &old_, nullptr); }
-
- private:
-  int signal_;
-  struct sigaction old_;
-};
-
-constexpr uint64_t Bit(int signal) { return uint64_t{1} << (signal - 1); }
-
-/// What a probe said of its signals.
-struct SignalState {
-  explicit SignalState(const std::string& text) {
-    EXPECT_EQ(3, sscanf(text.c_str(), "SigBlk: %lx\nSigIgn: %lx\nSigCgt: %lx\n",
-                        &blocked, &ignored, &caught))
-        << text;
-  }
-  uint64_t blocked = 0, ignored = 0, caught = 0;
-};
-
-TEST_P(SpawnTest, MaskIsThatOfTheLaunchersCreation) {
-  {
-    ScopedMask mask({SIGUSR1, 64});
-    Make({});
-  }
-  ScopedMask later({SIGUSR2});
-  EXPECT_EQ(Bit(SIGUSR1) | Bit(64), SignalState(Output({"sig"})).blocked);
-}
-
-TEST_P(SpawnTest, OwnMaskIsLeftAlone) {
-  ScopedMask mask({SIGUSR2, 64});
-  sigset_t before, after;
-  pthread_sigmask(SIG_SETMASK, nullptr, &before);
-  Run({"sig"});
-  pthread_sigmask(SIG_SETMASK, nullptr, &after);
-  for (int signal = 1; signal <= 64; ++signal)
-    EXPECT_EQ(sigismember(&before, signal), sigismember(&after, signal));
-}
-
-TEST_P(SpawnTest, MaskActionReplacesIt) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGHUP);
-  sigaddset(&set, 64);
-  Action actions[] = {Action::SignalMask(set)};
-  Command command;
-  command.actions = actions;
-  EXPECT_EQ(Bit(SIGHUP) | Bit(64),
-            SignalState(Output({"sig"}, command)).blocked);
-  // The next child has the usual one again.
-  EXPECT_EQ(0u, SignalState(Output({"sig"})).blocked);
-}
-
-TEST_P(SpawnTest, HandlersBecomeTheDefaultAndIgnoredStaysIgnored) {
-  ScopedAction caught(SIGUSR1, [](int) {});
-  ScopedAction ignored(SIGUSR2, SIG_IGN);
-  ScopedAction last(64, SIG_IGN);
-  SignalState state(Output({"sig"}));
-  EXPECT_EQ(0u, state.caught);
-  EXPECT_EQ(0u, state.ignored & Bit(SIGUSR1));
-  EXPECT_NE(0u, state.ignored & Bit(SIGUSR2));
-  EXPECT_NE(0u, state.ignored & Bit(64));
-}
-
-TEST_P(SpawnTest, DefaultActionEndsTheIgnoring) {
-  ScopedAction ignored(SIGUSR2, SIG_IGN);
-  ScopedAction other(SIGHUP, SIG_IGN);
-  ScopedAction last(64, SIG_IGN);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGUSR2);
-  sigset_t second;
-  sigemptyset(&second);
-  sigaddset(&second, 64);
-  Action actions[] = {Action::SignalDefault(set),
-                      Action::SignalDefault(second)};
-  Command command;
-  command.actions = actions;
-  SignalState state(Output({"sig"}, command));
-  EXPECT_EQ(Bit(SIGHUP),
-            state.ignored & (Bit(SIGUSR2) | Bit(SIGHUP) | Bit(64)));
-}
-
-TEST_P(SpawnTest, DefaultForAllSignalsAtOnce) {
-  ScopedAction ignored(SIGUSR2, SIG_IGN);
-  sigset_t set;
-  sigfillset(&set);
-  Action actions[] = {Action::SignalDefault(set)};
-  Command command;
-  command.actions = actions;
-  // posix_spawn(3) ignores the two that are glibc's own.
-  EXPECT_EQ(
-      0u, SignalState(Output({"sig"}, command)).ignored & ~(Bit(32) | Bit(33)));
 }
 
 // What is wrong with the command is told by Spawn().
