@@ -3,8 +3,6 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <set>
 #include <string>

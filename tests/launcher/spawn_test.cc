@@ -3,10 +3,6 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 
-#include <stdlib.h>
-#include <sys/stat.h>
-
-#include <set>
 #include <string>
 #include <vector>
 
